@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+#
+# Measurements; never part of `make check`. README.md says how to read them.
+#
+#     make bench BENCH_FLAGS='--quick --lib hardened=/path/libmerlon-hardened.so'
+#
+# bench: times, memory and plots; bench-count: instructions for a pair;
+# bench-startup: what starting a process costs. Results go to BENCH_OUT.
+
+BENCH_FLAGS =
+BENCH_OUT = $(top_srcdir)/doc/benchmarks
+
+bench_library = $(MERLON_MODULE)=$(abs_top_builddir)/.libs/lib$(MERLON_MODULE).so
+bench_flags = --build bench-programs --out $(BENCH_OUT) --lib $(bench_library) \
+	$(BENCH_FLAGS)
+
+bench: all
+	CC='$(CC)' $(srcdir)/bench/run $(bench_flags)
+
+bench-count: all
+	CC='$(CC)' $(srcdir)/bench/count $(bench_flags)
+
+bench-startup: all
+	CC='$(CC)' $(srcdir)/bench/startup $(bench_flags)
+
+# Only the programs, to look at or to run by hand.
+bench-programs:
+	CC='$(CC)' $(srcdir)/bench/build bench-programs
+
+clean-local: clean-bench
+clean-bench:
+	rm -rf bench-programs
+
+.PHONY: bench bench-count bench-startup bench-programs clean-bench

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.h - the reserved address ranges that all slabs and spans live in.
+ *
+ * The idea: one reservation, its first part for slabs, its second for spans,
+ * each committed from its beginning in growing windows. A second reservation,
+ * at an unrelated random base, holds what we know of it: records, state bits,
+ * granule words. Where address space is scarce (RLIMIT_AS, 32 bits) arenas
+ * are small and further ones are opened when one is full; arena 0 alone is
+ * known to the fast paths.
+ *
+ * There is no lock. Windows grow by idempotent commits and are then published
+ * by one store; two threads that grow the same window do the same work twice.
+ *
+ * Any thread may call anything here after arena_start.
+ */
+#ifndef MERLON_ARENA_H
+#define MERLON_ARENA_H
+
+#include "granules.h"
+#include "record.h"
+
+enum { ARENA_COUNT_MAX = 64 };
+
+struct arena {
+    uintptr_t base;
+    size_t slab_bytes;
+    size_t span_bytes;
+    struct record *records;  /* of both parts */
+    uint64_t *state;         /* exact state of the slab part */
+    uint64_t *pending;       /* strict remote frees, same layout */
+    struct granules slabs;
+    struct granules spans;
+    uint8_t *heaps;          /* arena 0: memory for struct heap */
+    size_t heaps_bytes;      /* reserved for them */
+};
+
+/* Open arena 0 and fill in the map. False: no address space at all. */
+bool arena_start(void);
+
+/* The record of any address; NULL if no arena holds it. No memory of the
+   program is read. */
+struct record *arena_record(uintptr_t address);
+
+struct arena *arena_at(unsigned index);
+unsigned arena_count(void);
+
+/* Index of a record's granule in its arena. */
+static inline size_t record_index(const struct record *record)
+{
+    return (size_t)(record - arena_at(record->arena)->records);
+}
+
+/* Words of the exact state from this granule on. */
+static inline uint64_t *record_bits(uint64_t *bits, size_t index)
+{
+    return bits + (index << (GRANULE_SHIFT - UNIT_SHIFT - 6));
+}
+
+/*
+ * A run of granules for a slab of this class: the record of the first, with
+ * base, arena and zeroed filled in. NULL: no memory.
+ */
+struct record *arena_take_slab(unsigned class, uint64_t random);
+void arena_give_slab(struct record *record, unsigned granules);
+
+/*
+ * `granules` granules for a span (any number; *taken says how many it
+ * became). The record of the first. *clean: their pages read as zeros.
+ */
+struct record *arena_take_span(size_t granules, uint64_t random,
+                               size_t *taken, bool *clean);
+bool arena_extend_span(struct record *record, size_t index, size_t from,
+                       size_t to);
+void arena_give_span(unsigned arena, size_t index, size_t granules,
+                     bool dirty);
+
+/* Purge what was unused for a whole period (all that is unused, with now).
+   True: something was given back. */
+bool arena_purge(bool now);
+
+/* Commit the beginning of the heaps' memory. */
+bool arena_commit_heaps(size_t bytes);
+
+struct arena_figures {
+    size_t committed_bytes, slab_bytes, span_bytes, dirty_bytes;
+};
+void arena_gather(struct arena_figures *figures);
+
+#endif

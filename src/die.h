@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * die.h - the end of a process whose heap is not what it should be.
+ *
+ * One line to what was descriptor 2 at start, written with one write(2), no
+ * secret in it, then abort: also when SIGABRT is blocked, handled or filtered.
+ * With on_error=report the line is written, the caller leaks the object and
+ * the program goes on.
+ *
+ * Every kind has a function of its own in die.c, so that crash collectors
+ * tell them apart by the top frame.
+ */
+#ifndef MERLON_DIE_H
+#define MERLON_DIE_H
+
+#include "base.h"
+
+enum die_kind {
+    DIE_DOUBLE_FREE,
+    DIE_INVALID_POINTER,
+    DIE_WRITE_AFTER_FREE,
+    DIE_OVERFLOW,
+    DIE_LINK,
+    DIE_SIZE_MISMATCH,
+    DIE_METADATA,
+    DIE_KIND_COUNT
+};
+
+/* The public function that the program called, and from where. */
+struct die_call {
+    const char *function;
+    const void *site;
+};
+
+/* What is known at the place of detection; zero where it is not. */
+struct die_facts {
+    struct die_call call;
+    const void *pointer;
+    size_t slot_bytes;  /* size class */
+    uintptr_t slab;     /* first byte of the slab */
+    const char *detail; /* constant text, or NULL */
+};
+
+/* The line is kept here as well, for debuggers and core dumps. */
+extern char merlon_last_report[512];
+
+/* How to end, and where to write; set once by the process floor. */
+void die_configure(bool keep_going, int descriptor);
+
+/* Remember what descriptor 2 is, before the program can close it. */
+void die_remember_output(void);
+
+/*
+ * Report. Returns only with on_error=report; the caller must then leave the
+ * object alone for ever.
+ */
+COLD void die(enum die_kind kind, const struct die_facts *facts);
+
+/* The line alone, for what is never fatal by default. */
+COLD void die_note(enum die_kind kind, const struct die_facts *facts);
+
+/* How often each kind was reported; readable from outside. */
+unsigned long die_count(enum die_kind kind);
+
+#endif

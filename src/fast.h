@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fast.h - the paths that are taken millions of times a second.
+ *
+ * Bodies of malloc, free, calloc, realloc and malloc_usable_size, inlined into
+ * the merlon_ functions (malloc.c) and into the C names (override.c) alike, so
+ * that neither calls the other. What is unusual goes to one slow function for
+ * each, which judges everything anew and knows how to report.
+ *
+ * The caller's address is taken in the slow branch only.
+ */
+#ifndef MERLON_FAST_H
+#define MERLON_FAST_H
+
+#include "thread.h"
+
+/* The slow halves: malloc.c. `site` is who called the public function. */
+NOINLINE void *face_malloc_slow(size_t bytes, const void *site);
+NOINLINE void *face_calloc_slow(size_t bytes, const void *site);
+NOINLINE void face_free_slow(void *p, const void *site);
+NOINLINE void face_event(struct record *slab);
+void *face_realloc(void *p, size_t bytes, const void *site);
+size_t face_usable_size(void *p, const void *site);
+
+/* A slot for a request that a slab can serve, or NULL. */
+static ALWAYS_INLINE void *fast_take(size_t bytes)
+{
+    struct heap *heap = thread_heap();
+
+    if (likely(class_is_tabled(bytes)))
+        return heap_take(heap, class_from_table(bytes));
+    if (likely(bytes <= CLASS_REQUEST_MAX))
+        return heap_take(heap, class_by_arithmetic(bytes + CANARY_BYTES));
+    return NULL;
+}
+
+static ALWAYS_INLINE void *fast_malloc(size_t bytes)
+{
+    void *p = fast_take(bytes);
+
+    if (likely(p))
+        return p;
+    return face_malloc_slow(bytes, __builtin_return_address(0));
+}
+
+static ALWAYS_INLINE void fast_free(void *pointer)
+{
+    uintptr_t p = (uintptr_t)pointer;
+    struct record *record = record_of_slab_part(p);
+
+    if (likely(record && record->owner == thread_heap())) {
+        struct record *slab = record->slab;
+        enum heap_put result = heap_put(slab, p, MAP->state, p - MAP->base);
+        if (likely(result == HEAP_PUT_DONE))
+            return;
+        if (result == HEAP_PUT_EVENT) {
+            face_event(slab);
+            return;
+        }
+    }
+    face_free_slow(pointer, __builtin_return_address(0));
+}
+
+/* Slots are zero when they are handed out, as far as that was verified. */
+static ALWAYS_INLINE void *fast_calloc(size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
+        bytes = SIZE_MAX;
+    if (likely(class_is_tabled(bytes))) {
+        unsigned class = class_from_table(bytes);
+        void *p = heap_take(thread_heap(), class);
+        if (likely(p)) {
+            if (!WRITE_CHECK || bytes > SCRUB_WHOLE_BYTES - CANARY_BYTES)
+                __builtin_memset(p, 0, bytes);
+            return p;
+        }
+    }
+    return face_calloc_slow(bytes, __builtin_return_address(0));
+}
+
+static ALWAYS_INLINE void *fast_realloc(void *p, size_t bytes)
+{
+    return face_realloc(p, bytes, __builtin_return_address(0));
+}
+
+static ALWAYS_INLINE size_t fast_usable_size(void *p)
+{
+    return face_usable_size(p, __builtin_return_address(0));
+}
+
+#endif

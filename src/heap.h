@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap.h - the allocation state of one thread, and the paths that are fast.
+ *
+ * A heap owns slabs. For each size class it has a stock, the free slots at
+ * hand, and a bin, the slabs they come from. malloc takes from the stock; when
+ * the stock is empty the heap refills it from a slab. free puts a slot back
+ * into its slab, never into the stock.
+ *
+ * A heap is an argument everywhere, so that several can be driven in one
+ * thread. One thread at a time may use a heap; its inbox is open to all.
+ *
+ * Invariants:
+ * - A slot in a stock counts as used in its slab.
+ * - A slab whose slots are all used belongs to nobody, unless it is current.
+ * - Order of stores: a slot leaves its source before it enters its
+ *   destination, so that a fork at any instant loses slots, never doubles.
+ */
+#ifndef MERLON_HEAP_H
+#define MERLON_HEAP_H
+
+#include "entropy.h"
+#include "inbox.h"
+#include "mail.h"
+#include "outbox.h"
+#include "slab.h"
+#include "span.h"
+
+enum {
+    STOCK_SLOTS = 128,
+    HEAP_COUNT_MAX = 1 << 19,
+};
+
+/* Slots at hand, in the order they will be handed out, last first. */
+struct stock {
+    uint32_t count;
+    uint32_t slot_bytes;
+    uintptr_t base;          /* of the slab they lie in */
+    uint64_t *state;         /* its exact state */
+    struct record *slab;
+    uint32_t slot[STOCK_SLOTS]; /* byte offsets in the slab */
+};
+
+/* The slabs of one class. */
+struct bin {
+    struct record *current;
+    struct record *ready_first; /* enough free slots; oldest first */
+    struct record *ready_last;
+    struct record *asleep;      /* too few free slots */
+    uint32_t slabs;             /* owned ones, the current included */
+};
+
+struct heap {
+    /* The fast path's part: one of the two has length zero. */
+    user_word *list[SLOT_QUEUE ? 0 : CLASS_COUNT];
+    struct stock stock[SLOT_QUEUE ? CLASS_COUNT : 0];
+
+    uint32_t id;        /* 1 and up; 0: a stand-in that owns nothing */
+    uint32_t busy;      /* inside a slow path: a fork must not adopt it */
+    uint32_t refills;   /* until the next look at the clock */
+    uint32_t line_draw; /* where the next write-check looks */
+    uint64_t taken;     /* slots ever moved into a stock */
+    uint64_t last_tick_ms;
+    uint64_t generation; /* of the process: see process.h */
+    struct stream stream[RANDOM_STREAM];
+    struct outbox outbox;
+    struct span_cache spans;
+    struct bin bin[CLASS_COUNT];
+
+    /* Written by other threads: on lines of its own. */
+    struct inbox inbox __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+    uint32_t next_parked __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+} __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+
+/* The arrays have length zero in builds that use the other one. */
+static ALWAYS_INLINE struct stock *heap_stock(struct heap *heap,
+                                              unsigned class)
+{
+    struct stock *first = heap->stock;
+
+    return first + class;
+}
+
+static ALWAYS_INLINE user_word **heap_list(struct heap *heap, unsigned class)
+{
+    user_word **first = heap->list;
+
+    return first + class;
+}
+
+static inline struct stream *heap_stream(struct heap *heap)
+{
+    struct stream *stream = heap->stream;
+
+    return stream;
+}
+
+/* --- the fast paths ---------------------------------------------------- */
+
+/* A slot that leaves the stock: verify, mark, arm. NULL: it was reported and
+   the slot is given up. */
+COLD void *heap_take_failed(struct heap *heap, unsigned class, uintptr_t slot);
+
+/* The next slot of the class, or NULL when the stock is empty. */
+static ALWAYS_INLINE void *heap_take(struct heap *heap, unsigned class)
+{
+    if (!SLOT_QUEUE) {
+        user_word **list = heap_list(heap, class);
+        user_word *slot = *list;
+        if (unlikely(!slot))
+            return NULL;
+        *list = *(user_word **)slot;
+        return slot;
+    }
+    struct stock *stock = heap_stock(heap, class);
+    uint32_t count = stock->count;
+    if (unlikely(count == 0))
+        return NULL;
+    stock->count = --count;
+    uint32_t offset = stock->slot[count];
+    uintptr_t slot = stock->base + offset;
+    uint32_t random = 0;
+    if (WRITE_CHECK && stock->slot_bytes > SCRUB_WHOLE_BYTES)
+        random = heap->line_draw = heap->line_draw * 1664525U + 1013904223U;
+    if (unlikely(!exact_open(stock->state, offset)
+                 || !scrub_is_whole(slot, stock->slot_bytes, random)))
+        return heap_take_failed(heap, class, slot);
+    canary_write(&stock->slab->key, slot, stock->slot_bytes);
+    return (void *)slot;
+}
+
+/*
+ * Free a slot of a slab of this heap. False: something is unusual, nothing
+ * was done, the slow path must look.
+ */
+enum heap_put { HEAP_PUT_DONE, HEAP_PUT_EVENT, HEAP_PUT_UNUSUAL };
+
+static ALWAYS_INLINE enum heap_put heap_put(struct record *slab, uintptr_t p,
+                                            uint64_t *state, size_t offset)
+{
+    if (unlikely(!exact_is_live(state, offset)
+                 || !canary_is_whole(&slab->key, p, slab->slot_bytes)))
+        return HEAP_PUT_UNUSUAL;
+    exact_close(state, offset);
+    scrub(p, slab->slot_bytes);
+    return unlikely(slab_put(slab, (uint32_t)(p - slab->base)))
+        ? HEAP_PUT_EVENT : HEAP_PUT_DONE;
+}
+
+/* --- heap_alloc.c ------------------------------------------------------ */
+
+/* An object of `bytes` <= CLASS_REQUEST_MAX; NULL: no memory. */
+void *heap_allocate_small(struct heap *heap, unsigned class,
+                          struct die_call call);
+
+/* --- heap_free.c ------------------------------------------------------- */
+
+/* Free any pointer, whoever owns it; wild ones are reported. `heap` may be a
+   stand-in: then the message is posted at once. */
+void heap_free(struct heap *heap, void *p, struct die_call call);
+
+/* After a put that said HEAP_PUT_EVENT. */
+void heap_event(struct heap *heap, struct record *slab);
+
+/* Take in what others have freed. */
+void heap_drain(struct heap *heap, struct die_call call);
+
+/* All post of a slab that the heap owns. */
+void heap_take_post(struct heap *heap, struct record *slab,
+                    struct die_call call);
+
+/* Post all open parcels. */
+void heap_post_all(struct heap *heap);
+
+/*
+ * The slab or span in which a live object starts at p, checked like a free;
+ * NULL (after a report) if there is none.
+ */
+struct record *heap_find(void *p, struct die_call call);
+
+/* Own a slab that nobody owns, with all that was posted to it. False: another
+   heap was faster. Taking in the post may have released it again. */
+bool heap_claim(struct heap *heap, struct record *slab, struct die_call call);
+
+/* --- heap_slabs.c ------------------------------------------------------ */
+
+/* Put an owned slab into the list where it belongs now; an empty one that is
+   not needed goes back to the arena. */
+void heap_settle(struct heap *heap, struct record *slab);
+
+/* Take a slab out of the lists of the heap. */
+void heap_unlist(struct heap *heap, struct record *slab);
+
+/* Give an empty slab that stands in no list to the arena. False: post has come
+   for it, which is a double free; it is owned still. */
+bool heap_release_empty(struct heap *heap, struct record *slab);
+
+/* A slab that was just claimed. */
+void heap_adopt(struct heap *heap, struct record *slab);
+
+/* Stop owning a slab. False: post has come; it is owned still. */
+bool heap_let_go(struct heap *heap, struct record *slab,
+                 enum slab_state state);
+
+/* Leave a slab of nobody that has free slots to other heaps. */
+void heap_pool(struct record *slab);
+
+/* A slab with free slots for this class, from anywhere; NULL: no memory. */
+struct record *heap_find_slab(struct heap *heap, unsigned class,
+                              struct die_call call);
+
+/* How many freed slots of a slab must stay behind. */
+static inline uint32_t heap_reserve(const struct heap *heap,
+                                    const struct record *slab)
+{
+    return slab_reserve(slab, heap->bin[record_class(slab)].slabs <= 3);
+}
+
+/* --- heap_life.c ------------------------------------------------------- */
+
+/* A heap for the calling thread: an old one, emptied, or a new one. NULL: no
+   memory. */
+struct heap *heap_open(void);
+
+/* Give everything away: slabs to nobody or to the arena, parcels to their
+   owners. The heap can be opened again. */
+void heap_close(struct heap *heap);
+
+struct heap *heap_of_id(uint32_t id);
+uint32_t heap_count(void);
+
+/* Look at the clock once in a while; purge what has waited long enough. */
+void heap_tick(struct heap *heap);
+
+/* Give everything unused back now. True: something was given back. */
+bool heap_trim(struct heap *heap);
+
+#endif

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_free.c - whose is this pointer, and what becomes of it.
+ *
+ * The slow half of free: judging a pointer by arithmetic and records alone,
+ * claiming a slab that belongs to nobody, sending what belongs to another
+ * heap, and taking in what others have sent.
+ */
+#include "heap.h"
+
+#include "arena.h"
+
+/* --- judging ----------------------------------------------------------- */
+
+/* Why no live object starts here. */
+static void report(const struct record *slab, uintptr_t p,
+                   struct die_call call)
+{
+    struct die_facts facts = { .call = call, .pointer = (void *)p };
+    enum die_kind kind = DIE_INVALID_POINTER;
+
+    if (!slab) {
+        facts.detail = "not from this heap";
+    } else {
+        size_t offset = p - slab->base;
+        facts = slab_facts(slab, p, call);
+        if (offset % slab->slot_bytes != 0)
+            facts.detail = "inside an object";
+        else if (offset / slab->slot_bytes >= slab->fresh)
+            facts.detail = "never allocated";
+        else
+            kind = DIE_DOUBLE_FREE;
+    }
+    die(kind, &facts);
+}
+
+static void report_overflow(const struct record *slab, uintptr_t p,
+                            struct die_call call)
+{
+    struct die_facts facts = slab_facts(slab, p, call);
+
+    die(DIE_OVERFLOW, &facts);
+}
+
+/* A pointer into the part of spans that is no live span's start. */
+static void report_span(struct record *record, uintptr_t p,
+                        struct die_call call)
+{
+    struct die_facts facts = { .call = call, .pointer = (void *)p };
+    bool freed = record->kind == RECORD_SPAN_FREE && record->base == p;
+
+    if (!freed)
+        facts.detail = "inside an object, or never allocated";
+    die(freed ? DIE_DOUBLE_FREE : DIE_INVALID_POINTER, &facts);
+}
+
+/* The record of a live slab or span that p may start in; else NULL after a
+   report. In builds without checks wild pointers are ignored. */
+static struct record *judge(uintptr_t p, struct die_call call)
+{
+    struct record *record = arena_record(p);
+
+    if (!record || record->kind == RECORD_NONE) {
+        report(NULL, p, call);
+        return NULL;
+    }
+    if (record->kind == RECORD_SLAB)
+        return record->slab;
+    if (!span_of(record, p)) {
+        report_span(record, p, call);
+        return NULL;
+    }
+    return record;
+}
+
+static bool is_span(const struct record *record)
+{
+    return record->kind != RECORD_SLAB;
+}
+
+struct record *heap_find(void *pointer, struct die_call call)
+{
+    uintptr_t p = (uintptr_t)pointer;
+    struct record *record = judge(p, call);
+
+    if (!record || is_span(record))
+        return record;
+    if (!exact_is_live(slab_state_words(record), p - record->base)) {
+        report(record, p, call);
+        return NULL;
+    }
+    if (!canary_is_whole(&record->key, p, record->slot_bytes)) {
+        report_overflow(record, p, call);
+        return NULL;
+    }
+    return record;
+}
+
+/* --- own slabs --------------------------------------------------------- */
+
+void heap_event(struct heap *heap, struct record *slab)
+{
+    heap->busy++;
+    compiler_fence();
+    heap_settle(heap, slab);
+    compiler_fence();
+    heap->busy--;
+}
+
+static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
+                     struct die_call call)
+{
+    uint64_t *state = slab_state_words(slab);
+
+    switch (heap_put(slab, p, state, p - slab->base)) {
+    case HEAP_PUT_DONE:
+        return;
+    case HEAP_PUT_EVENT:
+        heap_settle(heap, slab);
+        return;
+    case HEAP_PUT_UNUSUAL:
+        if (!exact_is_live(state, p - slab->base))
+            report(slab, p, call);
+        else
+            report_overflow(slab, p, call);
+    }
+}
+
+/* --- taking in --------------------------------------------------------- */
+
+/* While post is taken in, only the last slot may end the count. */
+static void suspend_events(struct record *slab)
+{
+    slab->until += slab->rest;
+    slab->rest = 0;
+}
+
+static void take_one(struct record *slab, uint64_t *state, uint32_t offset,
+                     struct die_call call)
+{
+    if (unlikely(!exact_close(state, offset))) {
+        call.function = "free";
+        struct die_facts facts = slab_facts(slab, slab->base + offset, call);
+        facts.detail = "in a message of another thread";
+        die(DIE_DOUBLE_FREE, &facts);
+        return;
+    }
+    slab_put(slab, offset);
+}
+
+/* Strict mode: every pending bit of the slab. */
+static void take_pending(struct record *slab, struct die_call call)
+{
+    uint64_t *pending = slab_pending_words(slab);
+    uint64_t *state = slab_state_words(slab);
+    size_t bytes = (size_t)slab->slots * slab->slot_bytes;
+    /* Slots further apart than a word: look only where one starts. */
+    size_t step = size_max(slab->slot_bytes, UNIT_BYTES * 64);
+
+    for (size_t at = 0; at < bytes; at += step) {
+        size_t word = exact_word(at);
+        if (__atomic_load_n(&pending[word], __ATOMIC_RELAXED) == 0)
+            continue;
+        /* Acquire: the sender's scrubbing happened before. */
+        uint64_t bits = __atomic_exchange_n(&pending[word], 0,
+                                            __ATOMIC_ACQ_REL);
+        for (; bits != 0; bits &= bits - 1) {
+            size_t unit = word * 64 + bits_lowest(bits);
+            take_one(slab, state, (uint32_t)(unit << UNIT_SHIFT), call);
+        }
+    }
+}
+
+/* A chain of `count` slots that others have linked. */
+static void take_chain(struct record *slab, uint32_t head, uint32_t count,
+                       struct die_call call)
+{
+    uint64_t *state = slab_state_words(slab);
+    uint32_t end = slab->slots * slab->slot_bytes;
+
+    while (count-- > 0) {
+        uint32_t link = 0;
+        user_word word = *(user_word *)(slab->base + head);
+        bool sound = link_decode(&slab->key, head, 0, word, &link);
+        uint32_t unit = link >> UNIT_SHIFT;
+        if (SCRUB)
+            *(user_word *)(slab->base + head) = 0;
+        take_one(slab, state, head, call);
+        if (count == 0)
+            break;
+        if (CHECKED && (!sound || unit == 0
+                        || (unit - 1) << UNIT_SHIFT >= end)) {
+            struct die_facts facts =
+                slab_facts(slab, slab->base + head, call);
+            die(DIE_LINK, &facts);
+            break;
+        }
+        head = (unit - 1) << UNIT_SHIFT;
+    }
+}
+
+/* All post of an owned slab. */
+void heap_take_post(struct heap *heap, struct record *slab,
+                    struct die_call call)
+{
+    uint64_t mail = mail_take(slab);
+
+    suspend_events(slab);
+    if (STRICT_REMOTE)
+        take_pending(slab, call);
+    else if (mail_count(mail) != 0)
+        take_chain(slab, (mail_head(mail) - 1) << UNIT_SHIFT,
+                   mail_count(mail), call);
+    heap_settle(heap, slab);
+}
+
+static struct inbox *inbox_of(uint64_t mail)
+{
+    return &heap_of_id(mail_owner(mail))->inbox;
+}
+
+/*
+ * A slab out of our inbox. It may have changed hands since it was put there:
+ * then whoever owns it now must hear of the post.
+ */
+static void take_in(struct heap *heap, struct record *slab,
+                    struct die_call call)
+{
+    uint64_t mail = mail_unnote(slab);
+    uint64_t sent;
+
+    if (mail_owner(mail) == heap->id) {
+        heap_take_post(heap, slab, call);
+        return;
+    }
+    if (mail_owner(mail) == MAIL_ARENA)
+        return;
+    if (!STRICT_REMOTE && !mail_has_post(mail))
+        return;
+    if (mail_owner(mail) == 0 && heap_claim(heap, slab, call))
+        return;
+    if (mail_note(slab, true, &sent) == MAIL_NOTIFY)
+        inbox_push(inbox_of(sent), slab);
+}
+
+void heap_drain(struct heap *heap, struct die_call call)
+{
+    struct record *slab = inbox_take_all(&heap->inbox);
+
+    while (slab) {
+        struct record *next = slab->mail_next;
+        take_in(heap, slab, call);
+        slab = next;
+    }
+}
+
+/* --- sending ----------------------------------------------------------- */
+
+bool heap_claim(struct heap *heap, struct record *slab, struct die_call call)
+{
+    if (heap->id == 0 || !mail_claim(slab, heap->id))
+        return false;
+    heap_adopt(heap, slab);
+    if (mail_may_have_post(mail_load(slab)))
+        heap_take_post(heap, slab, call);
+    else
+        heap_settle(heap, slab);
+    return true;
+}
+
+/* Strict mode: the message is a bit, and it is sent at once. */
+static void free_remote_strict(struct heap *heap, struct record *slab,
+                               uintptr_t p, struct die_call call)
+{
+    size_t offset = p - slab->base;
+    uint64_t *pending = &slab_pending_words(slab)[exact_word(offset)];
+    uint64_t sent;
+    enum mail_result result;
+
+    scrub(p, slab->slot_bytes);
+    /* Release: the owner who takes the bit in sees the slot scrubbed. And a
+       full fence: see check_pending in heap_alloc.c. */
+    if (__atomic_fetch_or(pending, exact_bit(offset), __ATOMIC_SEQ_CST)
+            & exact_bit(offset)) {
+        struct die_facts facts = slab_facts(slab, p, call);
+        facts.detail = "freed by two threads";
+        die(DIE_DOUBLE_FREE, &facts);
+        return;
+    }
+    while ((result = mail_note(slab, heap->id == 0, &sent)) == MAIL_NOBODY) {
+        if (mail_claim(slab, heap->id)) {
+            heap_adopt(heap, slab);
+            heap_take_post(heap, slab, call);
+            return;
+        }
+    }
+    if (result == MAIL_NOTIFY)
+        inbox_push(inbox_of(sent), slab);
+}
+
+static void post(struct heap *heap, struct parcel *parcel,
+                 struct die_call call)
+{
+    struct record *slab = parcel->slab;
+    uint64_t sent;
+    enum mail_result result;
+
+    parcel->slab = NULL;
+    while ((result = mail_send_chain(slab, parcel->head, parcel->tail,
+                                     parcel->count, heap->id == 0, &sent))
+           == MAIL_NOBODY) {
+        if (!mail_claim(slab, heap->id))
+            continue;
+        heap_adopt(heap, slab);
+        suspend_events(slab);
+        take_chain(slab, parcel->head, parcel->count, call);
+        heap_take_post(heap, slab, call);
+        return;
+    }
+    if (result == MAIL_NOTIFY)
+        inbox_push(inbox_of(sent), slab);
+}
+
+void heap_post_all(struct heap *heap)
+{
+    struct die_call call = { .function = "free" };
+
+    if (STRICT_REMOTE)
+        return;
+    for (unsigned i = 0; i < OUTBOX_PARCELS; i++) {
+        struct parcel *parcel = &heap->outbox.parcel[i];
+        if (parcel->slab)
+            post(heap, parcel, call);
+    }
+    heap->outbox.bytes[0] = 0;
+}
+
+static void free_remote_grouped(struct heap *heap, struct record *slab,
+                                uintptr_t p, struct die_call call)
+{
+    uint32_t offset = (uint32_t)(p - slab->base);
+
+    scrub(p, slab->slot_bytes);
+    if (heap->id == 0) {
+        struct parcel single = { .slab = slab };
+        parcel_add(&single, offset);
+        post(heap, &single, call);
+        return;
+    }
+    struct parcel *parcel = outbox_place(&heap->outbox, slab);
+    if (parcel->slab != slab) {
+        if (parcel->slab)
+            post(heap, parcel, call);
+        *parcel = (struct parcel){ .slab = slab };
+    }
+    parcel_add(parcel, offset);
+    heap->outbox.bytes[0] += slab->slot_bytes;
+    if (heap->outbox.bytes[0] > OUTBOX_BYTES_MAX)
+        heap_post_all(heap);
+}
+
+static void free_remote(struct heap *heap, struct record *slab, uintptr_t p,
+                        struct die_call call)
+{
+    if (!exact_is_live(slab_state_words(slab), p - slab->base)) {
+        report(slab, p, call);
+        return;
+    }
+    if (!canary_is_whole(&slab->key, p, slab->slot_bytes)) {
+        report_overflow(slab, p, call);
+        return;
+    }
+    if (STRICT_REMOTE)
+        free_remote_strict(heap, slab, p, call);
+    else
+        free_remote_grouped(heap, slab, p, call);
+}
+
+static void free_judged(struct heap *heap, struct record *record, uintptr_t p,
+                        struct die_call call)
+{
+    if (is_span(record)) {
+        span_free(record, heap->id ? &heap->spans : NULL, call);
+        return;
+    }
+    for (;;) {
+        uint32_t owner = mail_owner(mail_load(record));
+        if (owner == MAIL_ARENA) {
+            report(record, p, call);
+        } else if (owner == heap->id && owner != 0) {
+            free_own(heap, record, p, call);
+        } else if (owner == 0 && heap_claim(heap, record, call)) {
+            /* Taking in its post may have let it go again. */
+            continue;
+        } else {
+            free_remote(heap, record, p, call);
+        }
+        return;
+    }
+}
+
+void heap_free(struct heap *heap, void *pointer, struct die_call call)
+{
+    uintptr_t p = (uintptr_t)pointer;
+    struct record *record = judge(p, call);
+
+    if (!record)
+        return;
+    /* A stand-in is shared and never written. */
+    if (heap->id == 0) {
+        free_judged(heap, record, p, call);
+        return;
+    }
+    heap->busy++;
+    compiler_fence();
+    free_judged(heap, record, p, call);
+    compiler_fence();
+    heap->busy--;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_life.c - heaps begin, end, and are used again.
+ *
+ * Heaps stand in one array in the metadata of arena 0, by number. When a
+ * thread ends its heap gives everything away and waits in a stack for the next
+ * thread; its inbox stays valid all the time. Slabs with live objects belong
+ * to nobody then: the next free into one claims it, or the next heap that
+ * needs its class takes it from the pool. Nothing is lost with a thread.
+ */
+#include "arena.h"
+#include "heap.h"
+#include "os.h"
+
+enum { TICK_MS = 400 };
+
+static uint32_t opened;       /* heaps ever made; their numbers are 1.. */
+static size_t committed;      /* bytes of the array that are writable */
+static uint64_t parked;       /* stack of ended heaps: tag 32 | number 32 */
+static uint64_t purge_ms;     /* when the arenas were last looked at */
+
+static struct heap *heap_array(void)
+{
+    /* The first page is the process floor's: see process.c. */
+    return (struct heap *)align_up((uintptr_t)arena_at(0)->heaps
+                                   + os_page_bytes(), _Alignof(struct heap));
+}
+
+struct heap *heap_of_id(uint32_t id)
+{
+    return heap_array() + (id - 1);
+}
+
+uint32_t heap_count(void)
+{
+    return __atomic_load_n(&opened, __ATOMIC_ACQUIRE);
+}
+
+static struct heap *unpark(void)
+{
+    uint64_t top = __atomic_load_n(&parked, __ATOMIC_ACQUIRE);
+
+    while ((uint32_t)top != 0) {
+        struct heap *heap = heap_of_id((uint32_t)top);
+        uint32_t next = __atomic_load_n(&heap->next_parked, __ATOMIC_RELAXED);
+        /* The tag changes with every push: no ABA. Acquire: what the heap's
+           last thread wrote. */
+        if (__atomic_compare_exchange_n(&parked, &top,
+                                        (top & ~UINT64_C(0xffffffff)) | next,
+                                        true, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_ACQUIRE))
+            return heap;
+    }
+    return NULL;
+}
+
+static void park(struct heap *heap)
+{
+    uint64_t top = __atomic_load_n(&parked, __ATOMIC_RELAXED);
+    uint64_t pushed;
+
+    do {
+        __atomic_store_n(&heap->next_parked, (uint32_t)top, __ATOMIC_RELAXED);
+        pushed = ((top >> 32) + 1) << 32 | heap->id;
+    } while (!__atomic_compare_exchange_n(&parked, &top, pushed, true,
+                                          __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED));
+}
+
+/* A heap that never was. Numbers are taken one by one; committing is
+   idempotent, so two threads may both do it. */
+static struct heap *make(void)
+{
+    uint32_t id = __atomic_load_n(&opened, __ATOMIC_RELAXED);
+
+    do {
+        size_t end = (uintptr_t)(heap_array() + id + 1)
+            - (uintptr_t)arena_at(0)->heaps;
+        if (id + 1 >= HEAP_COUNT_MAX)
+            return NULL;
+        if (end > __atomic_load_n(&committed, __ATOMIC_ACQUIRE)) {
+            size_t step = align_up(end, 4 * align_up(sizeof(struct heap),
+                                                     os_page_bytes()));
+            if (!arena_commit_heaps(step))
+                return NULL;
+            __atomic_store_n(&committed, step, __ATOMIC_RELEASE);
+        }
+    } while (!__atomic_compare_exchange_n(&opened, &id, id + 1, true,
+                                          __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED));
+    struct heap *heap = heap_of_id(id + 1);
+    heap->id = id + 1;
+    return heap;
+}
+
+struct heap *heap_open(void)
+{
+    struct heap *heap = unpark();
+
+    if (!heap)
+        heap = make();
+    return heap;
+}
+
+/* Slots in the stock go back to the slab they came from. */
+static void empty_stock(struct heap *heap, unsigned class)
+{
+    if (SLOT_QUEUE) {
+        struct stock *stock = heap_stock(heap, class);
+        uint32_t count = stock->count;
+        stock->count = 0;
+        while (count > 0)
+            slab_put(stock->slab, stock->slot[--count]);
+        return;
+    }
+    struct record *slab = heap->bin[class].current;
+    user_word *slot = *heap_list(heap, class);
+    *heap_list(heap, class) = NULL;
+    while (slot) {
+        user_word *next = *(user_word **)slot;
+        slab_put(slab, (uint32_t)((uintptr_t)slot - slab->base));
+        slot = next;
+    }
+}
+
+static void leave(struct heap *heap, struct record *slab)
+{
+    struct die_call call = { .function = "free" };
+
+    bool free_slots = slab->queued != 0 || slab->fresh < slab->slots;
+
+    if (slab->fresh == slab->queued) {
+        heap_release_empty(heap, slab);
+    } else if (heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL)) {
+        if (free_slots)
+            heap_pool(slab);
+    } else {
+        /* Post has come: back into a list, for another round. */
+        heap_take_post(heap, slab, call);
+    }
+}
+
+static void empty_bin(struct heap *heap, unsigned class)
+{
+    struct bin *bin = &heap->bin[class];
+    struct record *slab;
+
+    if (bin->slabs == 0)
+        return;
+    if (bin->current) {
+        slab = bin->current;
+        empty_stock(heap, class);
+        heap_unlist(heap, slab);
+        slab->state = SLAB_IDLE;
+        leave(heap, slab);
+    }
+    while ((slab = bin->ready_first) || (slab = bin->asleep)) {
+        heap_unlist(heap, slab);
+        leave(heap, slab);
+    }
+}
+
+void heap_close(struct heap *heap)
+{
+    struct die_call call = { .function = "free" };
+
+    heap->busy++;
+    heap_post_all(heap);
+    do {
+        /* Draining may claim slabs that were let go a moment ago. */
+        heap_drain(heap, call);
+        for (unsigned class = 0; class < CLASS_COUNT; class++)
+            empty_bin(heap, class);
+    } while (!inbox_is_empty(&heap->inbox));
+    span_cache_decay(&heap->spans, 0, true);
+    if (RANDOM_STREAM)
+        stream_reset(heap_stream(heap));
+    heap->busy--;
+    park(heap);
+}
+
+/* Empty slabs that were kept at hand, and cached spans, after a while. */
+static bool release_idle(struct heap *heap, uint64_t now, bool all)
+{
+    bool any = span_cache_decay(&heap->spans, now, all);
+
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        struct record *slab = heap->bin[class].ready_first;
+        while (slab) {
+            struct record *next = slab->next;
+            if (slab->fresh == slab->queued) {
+                heap_unlist(heap, slab);
+                heap_release_empty(heap, slab);
+                any = true;
+            }
+            slab = next;
+        }
+    }
+    return any;
+}
+
+void heap_tick(struct heap *heap)
+{
+    uint64_t now = os_clock_ms();
+    uint64_t last = __atomic_load_n(&purge_ms, __ATOMIC_RELAXED);
+
+    if (now - heap->last_tick_ms < TICK_MS)
+        return;
+    heap->last_tick_ms = now;
+    heap_post_all(heap);
+    release_idle(heap, now, false);
+    /* One thread in a period looks after the arenas. */
+    if (now - last >= TICK_MS
+        && __atomic_compare_exchange_n(&purge_ms, &last, now, false,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        arena_purge(false);
+}
+
+bool heap_trim(struct heap *heap)
+{
+    struct die_call call = { .function = "malloc_trim" };
+    bool any = false;
+
+    if (heap->id != 0) {
+        heap->busy++;
+        heap_post_all(heap);
+        heap_drain(heap, call);
+        any = release_idle(heap, os_clock_ms(), true);
+        heap->busy--;
+    }
+    return arena_purge(true) || any;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_slabs.c - which slabs a heap owns, and in which list they stand.
+ *
+ * A slab comes from the heap's ready list, from the pool of slabs whose heaps
+ * have ended, or from the arena. It goes to nobody when all its slots are
+ * handed out, and to the arena when none is.
+ */
+#include "arena.h"
+#include "heap.h"
+#include "ring.h"
+
+/* Slabs with free slots that ended heaps have left, by class. A slab that
+   falls out of its ring can still be claimed by a free into it. */
+static struct ring pool[CLASS_COUNT];
+
+static struct bin *bin_of(struct heap *heap, const struct record *slab)
+{
+    return &heap->bin[record_class(slab)];
+}
+
+void heap_unlist(struct heap *heap, struct record *slab)
+{
+    struct bin *bin = bin_of(heap, slab);
+
+    if (slab->state == SLAB_CURRENT) {
+        bin->current = NULL;
+        return;
+    }
+    if (slab->state != SLAB_READY && slab->state != SLAB_ASLEEP)
+        return;
+    if (slab->previous)
+        slab->previous->next = slab->next;
+    else if (slab->state == SLAB_READY)
+        bin->ready_first = slab->next;
+    else
+        bin->asleep = slab->next;
+    if (slab->next)
+        slab->next->previous = slab->previous;
+    else if (slab->state == SLAB_READY)
+        bin->ready_last = slab->previous;
+    slab->next = slab->previous = NULL;
+    slab->state = SLAB_IDLE;
+}
+
+static void list_ready(struct bin *bin, struct record *slab)
+{
+    slab->state = SLAB_READY;
+    slab->next = NULL;
+    slab->previous = bin->ready_last;
+    if (bin->ready_last)
+        bin->ready_last->next = slab;
+    else
+        bin->ready_first = slab;
+    bin->ready_last = slab;
+}
+
+static void list_asleep(struct bin *bin, struct record *slab)
+{
+    slab->state = SLAB_ASLEEP;
+    slab->previous = NULL;
+    slab->next = bin->asleep;
+    if (bin->asleep)
+        bin->asleep->previous = slab;
+    bin->asleep = slab;
+}
+
+bool heap_release_empty(struct heap *heap, struct record *slab)
+{
+    struct bin *bin = bin_of(heap, slab);
+
+    slab_close(slab);
+    if (!mail_let_go(slab, MAIL_ARENA)) {
+        /* Post for an empty slab: a double free; the intake reports it. */
+        slab_own(slab, heap);
+        return false;
+    }
+    bin->slabs--;
+    arena_give_slab(slab, class_slab_granules(record_class(slab)));
+    return true;
+}
+
+void heap_settle(struct heap *heap, struct record *slab)
+{
+    struct bin *bin = bin_of(heap, slab);
+    uint32_t used = slab->fresh - slab->queued;
+
+    if (slab->state == SLAB_CURRENT) {
+        slab->until = used;
+        slab->rest = 0;
+        return;
+    }
+    heap_unlist(heap, slab);
+    /* One empty slab of a class stays at hand. */
+    if (used == 0 && bin->ready_first && heap_release_empty(heap, slab))
+        return;
+    uint32_t reserve = heap_reserve(heap, slab);
+    uint32_t available = slab_available(slab, reserve);
+    if (available >= slab->wake) {
+        slab->until = used;
+        slab->rest = 0;
+        list_ready(bin, slab);
+        return;
+    }
+    uint32_t missing = slab->wake - available;
+    if (slab->queued < reserve)
+        missing += reserve - slab->queued;
+    slab->until = (uint32_t)size_min(missing, used);
+    slab->rest = used - slab->until;
+    list_asleep(bin, slab);
+}
+
+void heap_adopt(struct heap *heap, struct record *slab)
+{
+    slab->state = SLAB_IDLE;
+    slab_own(slab, heap);
+    bin_of(heap, slab)->slabs++;
+}
+
+bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
+{
+    heap_unlist(heap, slab);
+    /* First nobody takes the fast path any more, then others may claim. */
+    slab_own(slab, NULL);
+    slab->state = (uint16_t)state;
+    if (mail_let_go(slab, 0)) {
+        bin_of(heap, slab)->slabs--;
+        return true;
+    }
+    slab->state = SLAB_IDLE;
+    slab_own(slab, heap);
+    return false;
+}
+
+/* Leave slabs with free slots to other heaps. */
+void heap_pool(struct record *slab)
+{
+    ring_put(&pool[record_class(slab)], slab);
+}
+
+static struct record *from_pool(struct heap *heap, unsigned class,
+                                struct die_call call)
+{
+    struct bin *bin = &heap->bin[class];
+    struct record *slab;
+
+    while (!bin->ready_first && (slab = ring_take(&pool[class]))) {
+        /* If it fails, somebody freed into the slab and has it now. */
+        heap_claim(heap, slab, call);
+    }
+    return bin->ready_first;
+}
+
+static struct record *from_arena(struct heap *heap, unsigned class)
+{
+    struct stream *stream = heap_stream(heap);
+    uint64_t random = RANDOM_STREAM ? stream_draw(stream) : 0;
+    struct record *slab = arena_take_slab(class, random);
+
+    if (!slab)
+        return NULL;
+    slab_open(slab, class, stream);
+    mail_open(slab, heap->id);
+    heap_adopt(heap, slab);
+    return slab;
+}
+
+/* The current slab has nothing left for the stock: put it where it belongs. */
+static void dismiss_current(struct heap *heap, struct bin *bin)
+{
+    struct record *slab = bin->current;
+
+    if (!slab)
+        return;
+    if (slab->queued == 0 && slab->fresh == slab->slots
+        && heap_let_go(heap, slab, SLAB_FULL))
+        return;
+    heap_unlist(heap, slab);
+    slab->state = SLAB_IDLE;
+    heap_settle(heap, slab);
+}
+
+struct record *heap_find_slab(struct heap *heap, unsigned class,
+                              struct die_call call)
+{
+    struct bin *bin = &heap->bin[class];
+    struct record *slab = bin->current;
+
+    if (!inbox_is_empty(&heap->inbox))
+        heap_drain(heap, call);
+    if (slab && slab_available(slab, heap_reserve(heap, slab)) >= slab->wake)
+        return slab;
+    dismiss_current(heap, bin);
+    slab = bin->ready_first;
+    if (!slab)
+        slab = from_pool(heap, class, call);
+    if (slab)
+        heap_unlist(heap, slab);
+    else
+        slab = from_arena(heap, class);
+    if (!slab && bin->asleep) {
+        /* No memory: what is asleep must do, reserve or not. */
+        slab = bin->asleep;
+        heap_unlist(heap, slab);
+    }
+    if (slab) {
+        slab->state = SLAB_CURRENT;
+        bin->current = slab;
+        heap_settle(heap, slab);
+    }
+    return slab;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect.c - figures of the whole process, trimming, plain output.
+ *
+ * Figures are gathered from the records while others allocate: each number is
+ * one that was true a moment ago, their sum need not be.
+ */
+#include "arena.h"
+#include "face.h"
+#include "fast.h"
+#include "os.h"
+#include "process.h"
+
+static void gather_slabs(const struct arena *arena, struct face_stats *stats)
+{
+    size_t window = __atomic_load_n(&arena->slabs.window, __ATOMIC_ACQUIRE);
+
+    for (size_t i = 0; i < window; i++) {
+        const struct record *record = &arena->records[i];
+        if (record->kind != RECORD_SLAB || record->slab != record)
+            continue;
+        size_t used = record->fresh - record->queued;
+        stats->live_count += used;
+        stats->live_bytes += used * record->slot_bytes;
+    }
+}
+
+/* Slots in a stock are used for their slab, but nobody has them yet. */
+static void subtract_stocks(struct face_stats *stats)
+{
+    for (uint32_t id = 1; SLOT_QUEUE && id <= stats->heap_count; id++) {
+        struct heap *heap = heap_of_id(id);
+        for (unsigned class = 0; class < CLASS_COUNT; class++) {
+            struct stock *stock = heap_stock(heap, class);
+            stats->live_count -= stock->count;
+            stats->live_bytes -= (size_t)stock->count * stock->slot_bytes;
+        }
+    }
+}
+
+void face_gather(struct face_stats *stats)
+{
+    struct arena_figures figures;
+
+    *stats = (struct face_stats){ 0 };
+    if (!process_start())
+        return;
+    arena_gather(&figures);
+    stats->heap_count = heap_count();
+    for (unsigned i = 0; i < arena_count(); i++)
+        gather_slabs(arena_at(i), stats);
+    subtract_stocks(stats);
+    stats->free_bytes = figures.slab_bytes > stats->live_bytes
+        ? figures.slab_bytes - stats->live_bytes : 0;
+    stats->span_bytes = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);
+    stats->span_count = __atomic_load_n(&span_live_count, __ATOMIC_RELAXED);
+    stats->live_bytes += stats->span_bytes;
+    stats->live_count += stats->span_count;
+    stats->committed_bytes = figures.committed_bytes;
+    stats->slab_bytes = figures.slab_bytes;
+    stats->purgeable_bytes = figures.dirty_bytes;
+    stats->mismatch_count = face_mismatches();
+}
+
+bool face_trim(void)
+{
+    struct heap *heap = thread_enter();
+    bool any = heap->id != 0 && heap_trim(heap);
+
+    thread_leave(heap);
+    return any;
+}
+
+void face_print(const char *text, size_t bytes)
+{
+    os_write(2, text, bytes);
+}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+#
+# The core, which tests link, and the library, which is the core and the names
+# of others (malloc, operator new, dlopen). The list follows tools/floors.txt;
+# tools/check-floors compares the two.
+
+core_sources = \
+	src/base.h src/bits.h src/policy.h \
+	src/os.h src/os_linux.c src/die.h src/die.c \
+	src/options.h src/options.c src/entropy.h src/entropy.c \
+	src/sizeclass.h src/sizeclass.c src/record.h \
+	src/granules.h src/granules.c src/ring.h src/arena.h src/retire.h \
+	src/retire.c src/arena.c \
+	src/link.h src/exact.h src/canary.h src/scrub.h src/order.h \
+	src/guard.h src/slab.h src/slab.c src/span.h src/span.c \
+	src/mail.h src/inbox.h src/outbox.h \
+	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
+	src/heap_life.c \
+	src/thread.h src/thread.c src/process.h src/process.c \
+	src/face.h src/fast.h src/malloc.c src/memalign.c src/inspect.c \
+	src/compat.c
+
+face_sources = src/override.c src/cxx.c src/dlopen.c
+
+merlondir = $(includedir)/merlon
+merlon_HEADERS = include/merlon/merlon.h
+
+noinst_LTLIBRARIES = libmerlon-core.la
+libmerlon_core_la_SOURCES = $(core_sources)
+libmerlon_core_la_CFLAGS = $(core_cflags)
+
+# The tests define _GNU_SOURCE for themselves; src/ has it from here.
+core_cflags = -D_GNU_SOURCE $(AM_CFLAGS)
+
+# C++ exceptions of a new-handler pass through these files, and only these.
+face_cflags = $(core_cflags) -fexceptions
+face_ldflags = -shared -version-info $(MERLON_ABI) \
+	$(MERLON_LDFLAGS) $(MERLON_SODIUM_SHLIB)
+face_libs = libmerlon-core.la $(MERLON_ATOMIC_LIBS)
+
+if SHIPPED
+if HARDENING
+lib_LTLIBRARIES = libmerlon-hardened.la
+libmerlon_hardened_la_SOURCES = $(face_sources)
+libmerlon_hardened_la_CFLAGS = $(face_cflags)
+libmerlon_hardened_la_LDFLAGS = $(face_ldflags)
+libmerlon_hardened_la_LIBADD = $(face_libs)
+face_objects = $(libmerlon_hardened_la_OBJECTS)
+else
+lib_LTLIBRARIES = libmerlon.la
+libmerlon_la_SOURCES = $(face_sources)
+libmerlon_la_CFLAGS = $(face_cflags)
+libmerlon_la_LDFLAGS = $(face_ldflags)
+libmerlon_la_LIBADD = $(face_libs)
+face_objects = $(libmerlon_la_OBJECTS)
+endif
+
+# The static library is one object, in which all names but the exported ones
+# are local: nothing of ours can clash with, or be replaced by, a program's.
+# The operators are weak, as in libstdc++: a program may bring its own. On i386
+# the compiler's __x86 thunks stay global, as every object shares one of each.
+# libtool builds no static library (-shared above), so the name is free.
+staticlibdir = $(libdir)
+staticlib_DATA = lib$(MERLON_MODULE).a
+CLEANFILES += lib$(MERLON_MODULE).a
+archive_objects = $(libmerlon_core_la_OBJECTS) $(face_objects)
+
+lib$(MERLON_MODULE).a: $(archive_objects) src/exports.txt
+	$(AM_V_GEN)rm -f $@ $(MERLON_MODULE).o; objects=; \
+	for lo in $(archive_objects); do \
+	  pic=`$(SED) -n "s/^pic_object='\(.*\)'/\1/p" $$lo` || exit 1; \
+	  objects="$$objects $${lo%/*}/$$pic"; \
+	done; \
+	$(CC) $(AM_CFLAGS) $(CFLAGS) $(MERLON_RELOCATABLE) \
+	  -o $(MERLON_MODULE).o $$objects && \
+	$(OBJCOPY) --wildcard --weaken-symbol='_Z[nd]*' \
+	  --keep-global-symbols=$(srcdir)/src/exports.txt \
+	  --keep-global-symbol='_Z[nd]*' --keep-global-symbol='__x86.*' \
+	  $(MERLON_MODULE).o && \
+	$(AR) cr $@ $(MERLON_MODULE).o && $(RANLIB) $@
+endif
+
+EXTRA_DIST += src/exports.txt

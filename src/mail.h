@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mail.h - the word of a slab that other threads write: who owns it, and what
+ * was freed from afar.
+ *
+ * One 64-bit word, changed only by compare-and-swap, is the authority on
+ * ownership, so that owning, sending and letting go exclude each other
+ * without a lock:
+ *
+ *   owner 20 | head 24 | count 18 | loose 1 | noted 1
+ *
+ *   owner  number of the heap that owns the slab; 0: nobody does, and whoever
+ *          frees into it may claim it
+ *   head   first slot of the chain of remote frees (in units, plus one)
+ *   count  slots in that chain
+ *   noted  the slab stands in exactly one inbox, or is in the hands of the
+ *          thread that puts it in or takes it out
+ *   loose  strict mode: pending bits were set while nobody owned the slab
+ *
+ * noted outlives the slab's lives: an inbox may still hold the record. The
+ * granules of no slab belong to MAIL_ARENA, so that nobody can claim them.
+ *
+ * What travels: without STRICT_REMOTE the freed slots themselves, chained
+ * through their first words. With it, bits outside user memory: a slot's bit
+ * in the pending words, set by one atomic operation that also tells whether
+ * it was set before; then the chain is not used.
+ */
+#ifndef MERLON_MAIL_H
+#define MERLON_MAIL_H
+
+#include "exact.h"
+#include "link.h"
+#include "record.h"
+
+enum {
+    MAIL_COUNT_SHIFT = 2,
+    MAIL_HEAD_SHIFT = 20,
+    MAIL_OWNER_SHIFT = 44,
+    MAIL_COUNT_BITS = MAIL_HEAD_SHIFT - MAIL_COUNT_SHIFT,
+    MAIL_HEAD_BITS = MAIL_OWNER_SHIFT - MAIL_HEAD_SHIFT,
+    MAIL_ARENA = (1 << 20) - 1,
+    MAIL_OWNERS_MAX = MAIL_ARENA - 1,
+};
+
+#define MAIL_NOTED UINT64_C(1)
+#define MAIL_LOOSE UINT64_C(2)
+#define MAIL_OWNER_MASK (~UINT64_C(0) << MAIL_OWNER_SHIFT)
+#define MAIL_CHAIN_MASK                                                      \
+    ((~UINT64_C(0) << MAIL_COUNT_SHIFT) & ~MAIL_OWNER_MASK)
+
+static inline uint64_t mail_load(const struct record *slab)
+{
+    /* Acquire: what the owner wrote before it let go is visible to whoever
+       sees the slab without an owner. */
+    return __atomic_load_n(&slab->mail, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t mail_owner(uint64_t mail)
+{
+    return (uint32_t)(mail >> MAIL_OWNER_SHIFT);
+}
+
+static inline uint32_t mail_count(uint64_t mail)
+{
+    return (uint32_t)(mail >> MAIL_COUNT_SHIFT)
+        & ((1U << MAIL_COUNT_BITS) - 1);
+}
+
+static inline uint32_t mail_head(uint64_t mail)
+{
+    return (uint32_t)(mail >> MAIL_HEAD_SHIFT) & ((1U << MAIL_HEAD_BITS) - 1);
+}
+
+static inline bool mail_has_post(uint64_t mail)
+{
+    return (mail & (STRICT_REMOTE ? MAIL_LOOSE : MAIL_CHAIN_MASK)) != 0;
+}
+
+/* The same for who claims a slab: strict post may have been noted to the heap
+   that had it before. */
+static inline bool mail_may_have_post(uint64_t mail)
+{
+    return mail_has_post(mail) || (STRICT_REMOTE && (mail & MAIL_NOTED));
+}
+
+/* Replace *expected by `desired`; *expected is refreshed on failure. Both
+   sides: what was written before is visible to who sees the new word. */
+static inline bool mail_swap(struct record *slab, uint64_t *expected,
+                             uint64_t desired)
+{
+    return __atomic_compare_exchange_n(&slab->mail, expected, desired, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* Become the owner of a slab that nobody owns. Post in it stays. */
+static inline bool mail_claim(struct record *slab, uint32_t owner)
+{
+    uint64_t mail = mail_load(slab);
+
+    while (mail_owner(mail) == 0) {
+        if (mail_swap(slab, &mail, mail | (uint64_t)owner << MAIL_OWNER_SHIFT))
+            return true;
+    }
+    return false;
+}
+
+/* Hand the slab to `next` (0 or MAIL_ARENA), if no post has come; the owner
+   only. */
+static inline bool mail_let_go(struct record *slab, uint32_t next)
+{
+    uint64_t mail = mail_load(slab);
+
+    while (!mail_has_post(mail)) {
+        if (mail_swap(slab, &mail, (mail & ~MAIL_OWNER_MASK)
+                      | (uint64_t)next << MAIL_OWNER_SHIFT))
+            return true;
+    }
+    return false;
+}
+
+/* Own granules that come from the arena; only their taker calls this. */
+static inline void mail_open(struct record *slab, uint32_t owner)
+{
+    uint64_t mail = mail_load(slab);
+
+    /* Only the bit `noted` can change under us. */
+    while (!mail_swap(slab, &mail, (mail & MAIL_NOTED)
+                      | (uint64_t)owner << MAIL_OWNER_SHIFT))
+        ;
+}
+
+enum mail_result {
+    MAIL_NOBODY, /* not sent: nobody owns the slab */
+    MAIL_SENT,   /* the owner knows already */
+    MAIL_NOTIFY, /* put the slab into the owner's inbox */
+};
+
+/*
+ * Add a chain of `count` slots from byte offset `head` to `tail`. The chain is
+ * ours until it is sent; its last link is written here.
+ */
+static inline enum mail_result mail_send_chain(struct record *slab,
+                                               uint32_t head, uint32_t tail,
+                                               uint32_t count, bool loose,
+                                               uint64_t *sent)
+{
+    uint64_t mail = mail_load(slab);
+    uint64_t unit = (head >> UNIT_SHIFT) + 1;
+
+    do {
+        if (mail_owner(mail) == 0 && !loose)
+            return MAIL_NOBODY;
+        /* Zero ends the chain; else the unit, plus one, of the next slot. */
+        uint64_t link = mail_head(mail);
+        *(user_word *)(slab->base + tail) = link_encode(
+            &slab->key, tail, 0, (uint32_t)link << UNIT_SHIFT);
+        *sent = (mail & ~MAIL_CHAIN_MASK) | unit << MAIL_HEAD_SHIFT
+            | (uint64_t)(mail_count(mail) + count) << MAIL_COUNT_SHIFT;
+        if (mail_owner(mail) != 0)
+            *sent |= MAIL_NOTED;
+    } while (!mail_swap(slab, &mail, *sent));
+    return (*sent & ~mail & MAIL_NOTED) ? MAIL_NOTIFY : MAIL_SENT;
+}
+
+/* Strict mode: after the pending bit was set. */
+static inline enum mail_result mail_note(struct record *slab, bool loose,
+                                         uint64_t *sent)
+{
+    uint64_t mail = mail_load(slab);
+
+    do {
+        if (mail_owner(mail) == 0 && !loose)
+            return MAIL_NOBODY;
+        if (mail & MAIL_NOTED)
+            return MAIL_SENT;
+        *sent = mail | (mail_owner(mail) ? MAIL_NOTED : MAIL_LOOSE);
+        if (*sent == mail)
+            return MAIL_SENT;
+    } while (!mail_swap(slab, &mail, *sent));
+    return mail_owner(*sent) ? MAIL_NOTIFY : MAIL_SENT;
+}
+
+/* Take the post out; returns the word as it was. The owner only. */
+static inline uint64_t mail_take(struct record *slab)
+{
+    return __atomic_fetch_and(&slab->mail, ~(MAIL_CHAIN_MASK | MAIL_LOOSE),
+                              __ATOMIC_ACQ_REL);
+}
+
+/* The slab is out of the inbox: from now on it may be noted again. */
+static inline uint64_t mail_unnote(struct record *slab)
+{
+    return __atomic_fetch_and(&slab->mail, ~MAIL_NOTED, __ATOMIC_ACQ_REL);
+}
+
+#endif

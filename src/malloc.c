@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * malloc.c - malloc, calloc, realloc, free and malloc_usable_size, and the
+ * slow halves of their fast paths.
+ *
+ * Zero sizes give unique objects; sizes above PTRDIFF_MAX are refused; every
+ * NULL sets errno to ENOMEM; everything else leaves errno alone.
+ */
+#include "fast.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "face.h"
+#include "options.h"
+#include "os.h"
+
+enum { REALLOC_MOVE_BYTES = 1 << 20 };
+
+static unsigned long mismatches;
+
+void *face_no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* --- allocating -------------------------------------------------------- */
+
+static void *allocate_span(struct heap *heap, size_t bytes, size_t alignment,
+                           bool *zeroed)
+{
+    void *p;
+
+    if (bytes > PTRDIFF_MAX)
+        return NULL;
+    heap->busy++;
+    p = span_allocate(bytes, alignment, heap_stream(heap), &heap->spans,
+                      zeroed);
+    heap_tick(heap);
+    if (!p && heap_trim(heap))
+        p = span_allocate(bytes, alignment, heap_stream(heap), &heap->spans,
+                          zeroed);
+    heap->busy--;
+    return p;
+}
+
+/* *zeroed: the object reads as zeros. */
+static void *allocate(struct heap *heap, size_t bytes, bool *zeroed,
+                      struct die_call call)
+{
+    *zeroed = false;
+    if (heap->id == 0)
+        return NULL;
+    if (bytes <= CLASS_REQUEST_MAX) {
+        *zeroed = WRITE_CHECK && bytes <= SCRUB_WHOLE_BYTES - CANARY_BYTES;
+        return heap_allocate_small(heap, class_of_request(bytes), call);
+    }
+    return allocate_span(heap, bytes, os_page_bytes(), zeroed);
+}
+
+void *face_malloc_slow(size_t bytes, const void *site)
+{
+    struct die_call call = { "malloc", site };
+    struct heap *heap = thread_enter();
+    bool zeroed;
+    void *p = allocate(heap, bytes, &zeroed, call);
+
+    thread_leave(heap);
+    return p ? p : face_no_memory();
+}
+
+void *face_calloc_slow(size_t bytes, const void *site)
+{
+    struct die_call call = { "calloc", site };
+    struct heap *heap = thread_enter();
+    bool zeroed;
+    void *p = allocate(heap, bytes, &zeroed, call);
+
+    thread_leave(heap);
+    if (!p)
+        return face_no_memory();
+    if (!zeroed)
+        memset(p, 0, bytes);
+    return p;
+}
+
+void *face_allocate_aligned(size_t alignment, size_t bytes)
+{
+    struct die_call call = { "aligned_alloc", __builtin_return_address(0) };
+    unsigned class = CLASS_COUNT;
+    void *p = NULL;
+    bool zeroed;
+
+    if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
+        return face_no_memory();
+    if (alignment <= UNIT_BYTES)
+        return fast_malloc(bytes);
+    if (alignment <= GRANULE_BYTES && bytes <= CLASS_REQUEST_MAX)
+        class = class_of_aligned(bytes, alignment);
+    struct heap *heap = thread_enter();
+    if (heap->id == 0)
+        p = NULL;
+    else if (class < CLASS_COUNT)
+        p = heap_allocate_small(heap, class, call);
+    else
+        p = allocate_span(heap, bytes ? bytes : 1,
+                          alignment > os_page_bytes() ? alignment
+                          : os_page_bytes(), &zeroed);
+    thread_leave(heap);
+    return p ? p : face_no_memory();
+}
+
+/* --- freeing ----------------------------------------------------------- */
+
+void face_event(struct record *slab)
+{
+    heap_event(thread_heap(), slab);
+}
+
+static void free_named(void *p, struct die_call call)
+{
+    if (!p)
+        return;
+    struct heap *heap = thread_enter();
+    heap_free(heap, p, call);
+    thread_leave(heap);
+}
+
+void face_free_slow(void *p, const void *site)
+{
+    struct die_call call = { "free", site };
+
+    free_named(p, call);
+}
+
+static size_t usable_bytes(const struct record *record)
+{
+    if (record->kind == RECORD_SLAB)
+        return record->slot_bytes - CANARY_BYTES;
+    return record->span_bytes;
+}
+
+size_t face_usable_size(void *p, const void *site)
+{
+    struct die_call call = { "malloc_usable_size", site };
+
+    if (!p)
+        return 0;
+    struct record *record = heap_find(p, call);
+    return record ? usable_bytes(record) : 0;
+}
+
+/* Could an object of this usable size have been asked for as `bytes`? realloc
+   keeps an object down to half of it. */
+static bool size_fits(size_t usable, size_t bytes, size_t alignment)
+{
+    size_t least = bytes > alignment ? bytes : alignment;
+
+    if (bytes > usable)
+        return false;
+    return usable <= 4096 + GRANULE_BYTES || least >= usable / 2
+        ? least * 2 + 64 >= usable : false;
+}
+
+void face_free_sized(void *p, size_t bytes, size_t alignment)
+{
+    struct die_call call = { "free_sized", __builtin_return_address(0) };
+    const struct options *options = options_get();
+
+    if (!p)
+        return;
+    if (options->size_mismatch == OPTION_IGNORE) {
+        free_named(p, call);
+        return;
+    }
+    struct record *record = heap_find(p, call);
+    if (record && !size_fits(usable_bytes(record), bytes, alignment)) {
+        struct die_facts facts = { .call = call, .pointer = p,
+                                   .slot_bytes = usable_bytes(record) };
+        /* Relaxed: a statistic. One line for the first, then only counts. */
+        bool first = __atomic_fetch_add(&mismatches, 1, __ATOMIC_RELAXED) == 0;
+        if (options->size_mismatch == OPTION_ABORT)
+            die(DIE_SIZE_MISMATCH, &facts);
+        else if (first)
+            die_note(DIE_SIZE_MISMATCH, &facts);
+    }
+    if (record)
+        free_named(p, call);
+}
+
+unsigned long face_mismatches(void)
+{
+    return __atomic_load_n(&mismatches, __ATOMIC_RELAXED);
+}
+
+/* --- realloc ----------------------------------------------------------- */
+
+/* Is the object's room right for so many bytes? Down to half is kept. */
+static bool keeps(const struct record *record, size_t bytes)
+{
+    size_t usable = usable_bytes(record);
+
+    return bytes <= usable && bytes >= usable / 2;
+}
+
+static void *move(struct heap *heap, void *old, struct record *record,
+                  size_t bytes, struct die_call call)
+{
+    size_t kept = size_min(usable_bytes(record), bytes);
+    bool zeroed;
+    void *p = allocate(heap, bytes, &zeroed, call);
+
+    if (!p)
+        return NULL;
+    /* Whole pages of large objects change place without a copy. */
+    size_t moved = 0;
+    if (kept >= REALLOC_MOVE_BYTES && record->kind != RECORD_SLAB) {
+        moved = align_down(kept, os_page_bytes());
+        if (!os_move(old, p, moved))
+            moved = 0;
+    }
+    memcpy((char *)p + moved, (char *)old + moved, kept - moved);
+    heap_free(heap, old, call);
+    return p;
+}
+
+void *face_realloc(void *old, size_t bytes, const void *site)
+{
+    struct die_call call = { "realloc", site };
+    void *p;
+
+    if (!old)
+        return fast_malloc(bytes);
+    if (bytes == 0) {
+        free_named(old, call);
+        return NULL;
+    }
+    struct record *record = heap_find(old, call);
+    if (!record || bytes > PTRDIFF_MAX)
+        return face_no_memory();
+    if (keeps(record, bytes))
+        return old;
+    if (record->kind != RECORD_SLAB && bytes > CLASS_REQUEST_MAX
+        && span_resize(record, bytes))
+        return old;
+    struct heap *heap = thread_enter();
+    p = move(heap, old, record, bytes, call);
+    thread_leave(heap);
+    /* Shrinking never fails: the old object does as well. */
+    if (!p && bytes <= usable_bytes(record))
+        return old;
+    return p ? p : face_no_memory();
+}
+
+/* --- the merlon_ names ------------------------------------------------- */
+
+void *merlon_malloc(size_t bytes)
+{
+    return fast_malloc(bytes);
+}
+
+void merlon_free(void *p)
+{
+    fast_free(p);
+}
+
+void *merlon_calloc(size_t count, size_t size)
+{
+    return fast_calloc(count, size);
+}
+
+void *merlon_realloc(void *p, size_t bytes)
+{
+    return fast_realloc(p, bytes);
+}
+
+void *merlon_reallocarray(void *p, size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return face_no_memory();
+    return fast_realloc(p, bytes);
+}
+
+size_t merlon_malloc_usable_size(void *p)
+{
+    return fast_usable_size(p);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options.c - from the environment to a struct on a page of its own.
+ */
+#include "options.h"
+
+#include <string.h>
+
+#include "die.h"
+#include "os.h"
+
+static union {
+    struct options options;
+    uint8_t page[ABI_PAGE_BYTES];
+} sealed __attribute__((aligned(ABI_PAGE_BYTES)));
+
+static const struct options defaults = {
+    .on_error = OPTION_ABORT,
+    .size_mismatch = OPTION_REPORT,
+    .report_fd = 2,
+};
+
+const struct options *options_get(void)
+{
+    return &sealed.options;
+}
+
+/* Is the text up to `length` exactly this word? */
+static bool is_word(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+static bool parse_action(const char *value, size_t length, bool may_ignore,
+                         enum option_action *action)
+{
+    if (is_word(value, length, "abort"))
+        *action = OPTION_ABORT;
+    else if (is_word(value, length, "report"))
+        *action = OPTION_REPORT;
+    else if (may_ignore && is_word(value, length, "ignore"))
+        *action = OPTION_IGNORE;
+    else
+        return false;
+    return true;
+}
+
+static bool parse_descriptor(const char *value, size_t length, int *descriptor)
+{
+    int number = 0;
+
+    if (length == 0 || length > 6)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (value[i] < '0' || value[i] > '9')
+            return false;
+        number = number * 10 + (value[i] - '0');
+    }
+    *descriptor = number;
+    return true;
+}
+
+static bool parse_one(struct options *options, const char *name, size_t length)
+{
+    const char *equals = memchr(name, '=', length);
+
+    if (!equals)
+        return false;
+    size_t name_length = (size_t)(equals - name);
+    const char *value = equals + 1;
+    size_t value_length = length - name_length - 1;
+    if (is_word(name, name_length, "on_error"))
+        return parse_action(value, value_length, false, &options->on_error);
+    if (is_word(name, name_length, "size_mismatch"))
+        return parse_action(value, value_length, true,
+                            &options->size_mismatch);
+    if (is_word(name, name_length, "report_fd"))
+        return parse_descriptor(value, value_length, &options->report_fd);
+    return false;
+}
+
+bool options_parse(struct options *options, const char *text, const char **bad)
+{
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        if (length != 0 && !parse_one(options, text, length)) {
+            *bad = text;
+            return false;
+        }
+        text += length;
+        text += *text == ',';
+    }
+    return true;
+}
+
+static void warn(const char *bad)
+{
+    static const char start[] = "merlon: option not understood: ";
+    char line[128];
+    size_t length = sizeof start - 1;
+
+    memcpy(line, start, length);
+    while (*bad && *bad != ',' && length < sizeof line - 1)
+        line[length++] = *bad++;
+    line[length++] = '\n';
+    os_write(2, line, length);
+}
+
+void options_read(void)
+{
+    const char *text = os_environment("MERLON_OPTIONS");
+    const char *bad;
+
+    sealed.options = defaults;
+    /* One warning; what follows the bad part is read all the same. */
+    for (bool warned = false; text && *text;) {
+        if (options_parse(&sealed.options, text, &bad))
+            break;
+        if (!warned)
+            warn(bad);
+        warned = true;
+        text = bad + strcspn(bad, ",");
+    }
+    die_configure(sealed.options.on_error == OPTION_REPORT,
+                  sealed.options.report_fd);
+    if (SEALED_STATE)
+        os_protect_read(&sealed, align_up(sizeof sealed, os_page_bytes()));
+}

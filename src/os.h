@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os.h - the contract with the kernel.
+ *
+ * Common to all: lengths are in bytes and multiples of the page size,
+ * addresses are page aligned, errno is kept, false or NULL means "refused",
+ * and every refusal of an optional call is harmless. After start only mmap,
+ * munmap, mremap, mprotect, madvise, futex and getrandom may be used: a
+ * sandbox may kill the process for anything else. Each function says whether
+ * it is for start only.
+ */
+#ifndef MERLON_OS_H
+#define MERLON_OS_H
+
+#include "base.h"
+
+/* Size of a page. Valid from the first call on, without initialisation. */
+size_t os_page_bytes(void);
+
+/* Address space without memory: inaccessible, not counted, not dumped. */
+void *os_reserve(size_t bytes);
+
+/* The same, readable as zeros. */
+void *os_reserve_readable(size_t bytes);
+
+/* Give address space back. */
+bool os_release(void *p, size_t bytes);
+
+/* Make reserved memory readable and writable; idempotent. */
+bool os_commit(void *p, size_t bytes);
+
+/* Make memory inaccessible and free its pages. */
+bool os_decommit(void *p, size_t bytes);
+
+/* Free the pages. True: they read as zeros now. False: contents are kept. */
+bool os_purge(void *p, size_t bytes);
+
+/*
+ * Make pages fault without splitting the mapping (MADV_GUARD_INSTALL, Linux
+ * 6.13), or where the kernel has it not, by PROT_NONE inside a budget of
+ * mappings. Contents are lost. False: not guarded.
+ */
+bool os_guard(void *p, size_t bytes);
+
+/* Undo os_guard; the pages read as zeros. */
+bool os_unguard(void *p, size_t bytes);
+
+/* True when guards cost no mapping. */
+bool os_guards_are_cheap(void);
+
+/* Read-only, for good. */
+bool os_protect_read(void *p, size_t bytes);
+
+/*
+ * Move the pages of `from` to the committed range `to`; `from` stays mapped
+ * and reads as zeros. False: nothing moved.
+ */
+bool os_move(void *from, void *to, size_t bytes);
+
+/* No huge pages here: sparse memory would be blown up. Start only. */
+void os_no_huge_pages(void *p, size_t bytes);
+
+/* Do not dump this range. Start only. */
+void os_no_dump(void *p, size_t bytes);
+
+/* The child of a fork reads zeros here. False: it reads a copy. */
+bool os_wipe_on_fork(void *p, size_t bytes);
+
+/* Milliseconds of a clock that never goes back. No system call (vDSO). */
+uint64_t os_clock_ms(void);
+
+/* Bytes of address space that are left under RLIMIT_AS, or SIZE_MAX. */
+size_t os_address_space_left(void);
+
+/* A variable of the environment, or NULL; never under AT_SECURE. */
+const char *os_environment(const char *name);
+
+/* Write what can be written; short and failed writes are ignored. */
+void os_write(int descriptor, const void *bytes, size_t count);
+
+/* Identity of an open file, to see later whether it is still the same. */
+struct os_file {
+    uint64_t device, inode;
+};
+bool os_file_identity(int descriptor, struct os_file *file);
+
+unsigned os_process_id(void);
+unsigned os_thread_id(void);
+
+/* Module and offset of a code address, without taking the loader's lock. */
+bool os_module_of(const void *address, const char **name, uintptr_t *offset);
+
+/* End the process by SIGABRT, whatever the program did to that signal. */
+NORETURN void os_abort(void);
+
+#endif

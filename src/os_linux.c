@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_linux.c - the contract of os.h on Linux.
+ *
+ * Raw system calls, so that nothing another library interposes (mmap,
+ * madvise, open) can call back into the allocator, and so that errno is ours
+ * to keep. Only getauxval, the loader's list of modules and the vDSO clock are
+ * taken from libc: none of them allocates.
+ */
+#include "policy.h" /* first: it asks libc for all its declarations */
+
+#include "os.h"
+
+#include <errno.h>
+#include <link.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* Guards by PROT_NONE cost two mappings each; 65530 is the usual limit. */
+enum { GUARD_MAPPING_BUDGET = 8000 };
+
+static bool guard_install_refused;
+static unsigned guard_mappings;
+
+/* A system call that leaves errno alone. */
+static long call6(long number, long a, long b, long c, long d, long e, long f)
+{
+    int saved = errno;
+    long result = syscall(number, a, b, c, d, e, f);
+
+    errno = saved;
+    return result;
+}
+
+static void *map(void *at, size_t bytes, int protection, int flags)
+{
+#ifdef SYS_mmap2
+    long number = SYS_mmap2;
+#else
+    long number = SYS_mmap;
+#endif
+    long result = call6(number, (long)at, (long)bytes, protection,
+                        MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+    return result == -1 ? NULL : (void *)result;
+}
+
+static bool advise(void *p, size_t bytes, int advice)
+{
+    return call6(SYS_madvise, (long)p, (long)bytes, advice, 0, 0, 0) == 0;
+}
+
+static bool protect(void *p, size_t bytes, int protection)
+{
+    return call6(SYS_mprotect, (long)p, (long)bytes, protection, 0, 0, 0) == 0;
+}
+
+size_t os_page_bytes(void)
+{
+    /* glibc and musl keep it in memory of their own: no system call. */
+    static size_t cached;
+    size_t bytes = __atomic_load_n(&cached, __ATOMIC_RELAXED);
+
+    if (unlikely(bytes == 0)) {
+        bytes = getauxval(AT_PAGESZ);
+        if (bytes == 0)
+            bytes = 4096;
+        /* Relaxed: every thread computes the same value. */
+        __atomic_store_n(&cached, bytes, __ATOMIC_RELAXED);
+    }
+    return bytes;
+}
+
+void *os_reserve(size_t bytes)
+{
+    return map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+}
+
+void *os_reserve_readable(size_t bytes)
+{
+    return map(NULL, bytes, PROT_READ, MAP_NORESERVE);
+}
+
+bool os_release(void *p, size_t bytes)
+{
+    return call6(SYS_munmap, (long)p, (long)bytes, 0, 0, 0, 0) == 0;
+}
+
+bool os_commit(void *p, size_t bytes)
+{
+    return protect(p, bytes, PROT_READ | PROT_WRITE);
+}
+
+bool os_decommit(void *p, size_t bytes)
+{
+    return map(p, bytes, PROT_NONE, MAP_FIXED | MAP_NORESERVE) != NULL;
+}
+
+bool os_purge(void *p, size_t bytes)
+{
+    return advise(p, bytes, MADV_DONTNEED);
+}
+
+bool os_guard(void *p, size_t bytes)
+{
+    if (!guard_install_refused) {
+        if (advise(p, bytes, MADV_GUARD_INSTALL))
+            return true;
+        /* An old kernel, mlockall, a sandbox: do not ask again. */
+        guard_install_refused = true;
+    }
+    /* Relaxed: a budget, not a promise. */
+    if (__atomic_add_fetch(&guard_mappings, 2, __ATOMIC_RELAXED)
+            <= GUARD_MAPPING_BUDGET) {
+        advise(p, bytes, MADV_DONTNEED);
+        if (protect(p, bytes, PROT_NONE))
+            return true;
+    }
+    __atomic_sub_fetch(&guard_mappings, 2, __ATOMIC_RELAXED);
+    return false;
+}
+
+bool os_unguard(void *p, size_t bytes)
+{
+    /* Pages guarded while INSTALL worked need REMOVE, others mprotect; a
+       range may have known both, and each call is harmless on the other. */
+    bool removed = advise(p, bytes, MADV_GUARD_REMOVE);
+
+    if (guard_install_refused)
+        return protect(p, bytes, PROT_READ | PROT_WRITE);
+    return removed;
+}
+
+bool os_guards_are_cheap(void)
+{
+    return !guard_install_refused;
+}
+
+bool os_protect_read(void *p, size_t bytes)
+{
+    return protect(p, bytes, PROT_READ);
+}
+
+bool os_move(void *from, void *to, size_t bytes)
+{
+    long flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+
+    return call6(SYS_mremap, (long)from, (long)bytes, (long)bytes, flags,
+                 (long)to, 0) != -1;
+}
+
+void os_no_huge_pages(void *p, size_t bytes)
+{
+    advise(p, bytes, MADV_NOHUGEPAGE);
+}
+
+void os_no_dump(void *p, size_t bytes)
+{
+    advise(p, bytes, MADV_DONTDUMP);
+}
+
+bool os_wipe_on_fork(void *p, size_t bytes)
+{
+    return advise(p, bytes, MADV_WIPEONFORK);
+}
+
+uint64_t os_clock_ms(void)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+size_t os_address_space_left(void)
+{
+    struct {
+        uint64_t current, maximum;
+    } limit = { ~UINT64_C(0), ~UINT64_C(0) };
+
+    if (call6(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) != 0)
+        return SIZE_MAX;
+    if (limit.current >= SIZE_MAX)
+        return SIZE_MAX;
+    /* What is in use is not known without /proc: libraries and stacks of a
+       daemon are well under a quarter of any limit that is set in practice. */
+    return (size_t)limit.current;
+}
+
+const char *os_environment(const char *name)
+{
+    size_t length = strlen(name);
+
+    if (getauxval(AT_SECURE) || !environ)
+        return NULL;
+    for (char **entry = environ; *entry; entry++) {
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
+    }
+    return NULL;
+}
+
+void os_write(int descriptor, const void *bytes, size_t count)
+{
+    call6(SYS_write, descriptor, (long)bytes, (long)count, 0, 0, 0);
+}
+
+bool os_file_identity(int descriptor, struct os_file *file)
+{
+    struct stat status;
+    int saved = errno;
+    bool known = fstat(descriptor, &status) == 0;
+
+    errno = saved;
+    if (known) {
+        file->device = status.st_dev;
+        file->inode = status.st_ino;
+    }
+    return known;
+}
+
+unsigned os_process_id(void)
+{
+    return (unsigned)call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+unsigned os_thread_id(void)
+{
+    return (unsigned)call6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+/*
+ * The loader's list of modules, walked without its lock: a module that is
+ * being unloaded at this instant could mislead the line, nothing else.
+ */
+bool os_module_of(const void *address, const char **name, uintptr_t *offset)
+{
+    uintptr_t place = (uintptr_t)address;
+    const struct link_map *best = NULL;
+
+    for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+        /* The module with the highest base below the address. */
+        if (map->l_addr <= place && (!best || map->l_addr > best->l_addr))
+            best = map;
+    }
+    if (!best)
+        return false;
+    const char *path = best->l_name && *best->l_name ? best->l_name : "program";
+    const char *slash = strrchr(path, '/');
+
+    *name = slash ? slash + 1 : path;
+    *offset = place - best->l_addr;
+    return true;
+}
+
+void os_abort(void)
+{
+    uint64_t all = ~UINT64_C(0), abort_only = UINT64_C(1) << (SIGABRT - 1);
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    /* No handler of the program may run now: it could allocate. */
+    call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, 8, 0, 0);
+    sigaction(SIGABRT, &action, NULL);
+    call6(SYS_tgkill, os_process_id(), os_thread_id(), SIGABRT, 0, 0, 0);
+    call6(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&abort_only, 0, 8, 0, 0);
+    /* Filtered: end by an illegal instruction, whatever happens. */
+    for (;;)
+        __builtin_trap();
+}

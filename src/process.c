@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.c - start order, sealing, fork.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "arena.h"
+#include "options.h"
+#include "os.h"
+#include "thread.h"
+
+enum { COLD_START, STARTING, RUNNING };
+
+static uint32_t state;
+static uint64_t generation = 1;
+static uint32_t next_to_bury; /* heap number; 0: nothing to bury */
+
+/* Zero in the child of a fork. On a page of its own. */
+static uint64_t *fork_word;
+
+static bool start_fork_word(void)
+{
+    /* The first page of the heaps' memory; see heap_life.c. */
+    if (!arena_commit_heaps(os_page_bytes()))
+        return false;
+    fork_word = (uint64_t *)arena_at(0)->heaps;
+    *fork_word = 1;
+    os_wipe_on_fork(fork_word, os_page_bytes());
+    return true;
+}
+
+static bool start(void)
+{
+    die_remember_output();
+    options_read();
+    if (!entropy_start() || !arena_start() || !start_fork_word()
+        || !thread_start())
+        return false;
+    if (SEALED_STATE)
+        os_protect_read(&merlon_map_page,
+                        align_up(sizeof merlon_map_page, os_page_bytes()));
+    return true;
+}
+
+bool process_start(void)
+{
+    uint32_t expected = COLD_START;
+    int saved = errno;
+
+    /* Acquire: whoever sees RUNNING sees everything that start() wrote. */
+    while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != RUNNING) {
+        expected = COLD_START;
+        if (__atomic_compare_exchange_n(&state, &expected, STARTING, false,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+            bool started = start();
+            __atomic_store_n(&state, started ? RUNNING : COLD_START,
+                             __ATOMIC_RELEASE);
+            errno = saved;
+            return started;
+        }
+        /* Another thread starts merlon: microseconds, once in a process. */
+        cpu_relax();
+    }
+    return true;
+}
+
+uint64_t process_generation(void)
+{
+    if (unlikely(__atomic_load_n(fork_word, __ATOMIC_RELAXED) == 0)) {
+        /* The child has one thread: this one. */
+        *fork_word = 1;
+        generation++;
+        next_to_bury = 1;
+    }
+    return generation;
+}
+
+/*
+ * The heaps of threads that the child does not have. One that was caught in
+ * a slow path is left alone for ever: its live objects stay valid and can be
+ * freed, its free memory is given up.
+ */
+void process_bury_one(struct heap *mine)
+{
+    uint32_t id = __atomic_load_n(&next_to_bury, __ATOMIC_RELAXED);
+
+    if (likely(id == 0))
+        return;
+    if (id > heap_count()) {
+        __atomic_store_n(&next_to_bury, 0, __ATOMIC_RELAXED);
+        return;
+    }
+    if (!__atomic_compare_exchange_n(&next_to_bury, &id, id + 1, false,
+                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return;
+    struct heap *heap = heap_of_id(id);
+    if (heap != mine && heap->generation != 0
+        && heap->generation < generation && heap->busy == 0) {
+        heap->generation = 0;
+        heap_close(heap);
+    }
+}
+
+/* Where WIPEONFORK has no effect (emulators, old kernels) the usual handler
+   does its work, if fork is called by that name. */
+static void in_child(void)
+{
+    if (fork_word)
+        *fork_word = 0;
+}
+
+/* Not from start(): registering may allocate. */
+__attribute__((constructor)) static void register_handler(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}

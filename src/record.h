@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * record.h - address to record: the foreign-pointer check, the page map and
+ * the metadata look-up at once.
+ *
+ * One record describes one granule of an arena. Records stand in a flat array
+ * far from user memory: subtract, compare, shift, index. A record has two
+ * cache lines. The first is read by every thread that frees into the slab and
+ * changes rarely; the second belongs to the owner alone.
+ *
+ * Invariants:
+ * - owner == h in any record of a slab implies that h owns the slab: only h
+ *   itself writes h there, and it takes the value back before it lets go.
+ * - `mail` is the authority on ownership; see mail.h. It and `mail_next`
+ *   outlive the slab: a late notification may still hold the record.
+ * - A granule that never held anything has a record of zeros.
+ */
+#ifndef MERLON_RECORD_H
+#define MERLON_RECORD_H
+
+#include "policy.h"
+
+struct heap;
+
+enum record_kind {
+    RECORD_NONE, /* nothing, or not the first granule of a span */
+    RECORD_SLAB,
+    RECORD_SPAN, /* a live span */
+    RECORD_SPAN_FREE, /* a freed one: in a cache or a quarantine */
+};
+
+struct slab_key {
+    uint64_t word[SLAB_KEY ? 2 : 0];
+};
+
+struct record {
+    /* Line one: read by all. */
+    struct heap *owner;     /* who frees here without a message, or NULL */
+    struct record *slab;    /* record of the slab's first granule */
+    uint64_t mail;          /* owner, pending frees: see mail.h */
+    struct record *mail_next; /* in the inbox of the owner */
+    uintptr_t base;         /* first byte of the slab, or of the span */
+    uint32_t slot_bytes;
+    uint8_t kind;           /* enum record_kind */
+    uint8_t tenant;         /* size class + 1; sticky under isolation */
+    bool zeroed;            /* what was never handed out is zero */
+    uint8_t arena;          /* index of the arena */
+    struct slab_key key;
+
+    /* Line two: the owner's. For a span: its sizes. */
+    union {
+        struct {
+            struct record *next; /* in a list of the owner's heap */
+            struct record *previous;
+            union {
+                user_word *list; /* free slots as a plain list */
+                struct {
+                    uint32_t head; /* or as a queue: byte offsets */
+                    uint32_t tail;
+                };
+            };
+            uint32_t queued;    /* slots in the list or queue */
+            uint32_t fresh;     /* slots from here on were never touched */
+            uint32_t slots;     /* capacity */
+            uint32_t until;     /* frees until the next change of state */
+            uint32_t rest;      /* used slots = until + rest */
+            uint16_t state;     /* enum slab_state: see slab.h */
+            uint16_t wake;      /* free slots that make a slab worth a refill */
+            uint32_t use;       /* count of links written: binds them */
+        } __attribute__((aligned(CACHE_LINE_BYTES)));
+        struct {
+            size_t span_bytes;      /* usable */
+            size_t span_granules;   /* of its range */
+            size_t span_index;      /* of its range's first granule */
+            uint64_t span_freed_ms; /* when it entered the cache */
+        };
+    };
+} __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+
+_Static_assert(sizeof(struct record) == 2 * CACHE_LINE_BYTES,
+               "a record is two cache lines");
+
+enum { RECORD_SHIFT = 7 };
+
+static ALWAYS_INLINE unsigned record_class(const struct record *record)
+{
+    return record->tenant - 1U;
+}
+
+/* What never changes after start: the first arena, for the fast paths. */
+struct map {
+    uintptr_t base;         /* of arena 0 */
+    size_t slab_bytes;      /* its slab part begins at the base */
+    struct record *records; /* one for each granule */
+    uint64_t *state;        /* exact state, one bit for each unit */
+};
+
+/* A page of its own, read-only after start. */
+union map_page {
+    struct map map;
+    uint8_t page[ABI_PAGE_BYTES];
+} __attribute__((aligned(ABI_PAGE_BYTES)));
+
+extern HIDDEN union map_page merlon_map_page;
+#define MAP (&merlon_map_page.map)
+
+/* The record of an address in the slab part of arena 0; else NULL. */
+static ALWAYS_INLINE struct record *record_of_slab_part(uintptr_t address)
+{
+    uintptr_t offset = address - MAP->base;
+
+    if (unlikely(offset >= MAP->slab_bytes))
+        return NULL;
+    return (struct record *)((uintptr_t)MAP->records
+        + ((offset >> GRANULE_SHIFT) << RECORD_SHIFT));
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sizeclass.h - size to class and back; the geometry of slabs.
+ *
+ * Classes are 16 bytes apart up to 128, then eight to each doubling up to
+ * 256 KiB, so that at most one eighth is wasted above 128 bytes. A class's
+ * size is a multiple of 16; slabs are naturally aligned, so a slot is aligned
+ * to the largest power of two that divides its class's size.
+ *
+ * Everything is arithmetic, but for the small sizes a table of bytes.
+ */
+#ifndef MERLON_SIZECLASS_H
+#define MERLON_SIZECLASS_H
+
+#include "bits.h"
+#include "policy.h"
+
+enum {
+    CLASS_LINEAR_COUNT = 8,   /* 16, 32, ... 128 */
+    CLASS_STEPS = 8,          /* classes in each doubling above */
+    CLASS_DOUBLINGS = 11,     /* 128 to 262,144 */
+    CLASS_COUNT = CLASS_LINEAR_COUNT + CLASS_STEPS * CLASS_DOUBLINGS,
+    CLASS_SLOT_BYTES_MAX = 128 << CLASS_DOUBLINGS,
+
+    /* The largest request that a slab serves. */
+    CLASS_REQUEST_MAX = CLASS_SLOT_BYTES_MAX - CANARY_BYTES,
+
+    /* Up to here the class is looked up in the table. */
+    CLASS_TABLE_BYTES = 1024,
+    CLASS_TABLE_COUNT = CLASS_TABLE_BYTES / UNIT_BYTES + 1,
+
+    SLAB_GRANULES_MAX = 64,
+};
+
+/* Class by slot bytes in units, rounded up; entry 0 serves malloc(0). */
+extern const uint8_t class_table[CLASS_TABLE_COUNT];
+
+/* Bytes of a slot of this class. */
+static ALWAYS_INLINE size_t class_slot_bytes(unsigned class)
+{
+    if (class < CLASS_LINEAR_COUNT)
+        return ((size_t)class + 1) << UNIT_SHIFT;
+    unsigned step = class - CLASS_LINEAR_COUNT;
+    return (size_t)(CLASS_STEPS + 1 + step % CLASS_STEPS)
+        << (step / CLASS_STEPS + UNIT_SHIFT);
+}
+
+/* Smallest class with slots of at least `bytes`; 128 < bytes <= the max. */
+static ALWAYS_INLINE unsigned class_by_arithmetic(size_t bytes)
+{
+    /* Example: 129 -> 128 has its highest bit at 7, next three bits 0. */
+    unsigned top = bits_highest(bytes - 1);
+    unsigned step = (unsigned)((bytes - 1) >> (top - 3)) & 7U;
+
+    return CLASS_LINEAR_COUNT + (top - 7) * CLASS_STEPS + step;
+}
+
+/* Is the request one that the table answers? */
+static ALWAYS_INLINE bool class_is_tabled(size_t request)
+{
+    return request <= CLASS_TABLE_BYTES - CANARY_BYTES;
+}
+
+static ALWAYS_INLINE unsigned class_from_table(size_t request)
+{
+    return class_table[(request + CANARY_BYTES + UNIT_BYTES - 1)
+                       >> UNIT_SHIFT];
+}
+
+/* Class of a request <= CLASS_REQUEST_MAX. */
+static ALWAYS_INLINE unsigned class_of_request(size_t request)
+{
+    if (likely(class_is_tabled(request)))
+        return class_from_table(request);
+    return class_by_arithmetic(request + CANARY_BYTES);
+}
+
+/* Granules of a slab of this class: a power of two <= SLAB_GRANULES_MAX. */
+unsigned class_slab_granules(unsigned class);
+
+/* Slots of a slab of this class; the guard at its end is left out. */
+unsigned class_slab_slots(unsigned class, size_t guard_bytes);
+
+/*
+ * Smallest class whose slots hold `request` bytes and are aligned to
+ * `alignment` (a power of two <= GRANULE_BYTES); CLASS_COUNT if there is none.
+ */
+unsigned class_of_aligned(size_t request, size_t alignment);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab.c - the life of a slab, and taking slots from it.
+ */
+#include "slab.h"
+
+#include "arena.h"
+#include "guard.h"
+
+enum {
+    STRETCH_BYTES = 8192, /* fresh slots are touched about this much at once */
+    STRETCH_SLOTS = 32,
+};
+
+uint64_t *slab_state_words(const struct record *slab)
+{
+    return record_bits(arena_at(slab->arena)->state, record_index(slab));
+}
+
+uint64_t *slab_pending_words(const struct record *slab)
+{
+    return record_bits(arena_at(slab->arena)->pending, record_index(slab));
+}
+
+void slab_open(struct record *slab, unsigned class, struct stream *stream)
+{
+    unsigned granules = class_slab_granules(class);
+    size_t bytes = (size_t)granules << GRANULE_SHIFT;
+    /* Under isolation a slab's guard outlives it. */
+    bool guarded = CLASS_ISOLATION && slab->tenant == class + 1;
+
+    if (!guarded)
+        guard_slab(slab->base, bytes);
+    slab->slot_bytes = (uint32_t)class_slot_bytes(class);
+    slab->slots = class_slab_slots(class, guard_slab_bytes());
+    slab->fresh = 0;
+    slab->queued = 0;
+    slab->list = NULL;
+    slab->use = 0;
+    slab->until = 0;
+    slab->rest = 0;
+    slab->next = slab->previous = NULL;
+    slab->wake = (uint16_t)size_max(1, size_min(slab->slots / 8, 32));
+    if (SLAB_KEY) {
+        slab->key.word[0] = stream_draw(stream);
+        slab->key.word[1] = stream_draw(stream);
+    }
+    for (unsigned i = 0; i < granules; i++) {
+        slab[i].slab = slab;
+        slab[i].arena = slab->arena;
+        slab[i].tenant = (uint8_t)(class + 1);
+        slab[i].kind = RECORD_SLAB;
+    }
+}
+
+void slab_own(struct record *slab, struct heap *owner)
+{
+    unsigned granules = class_slab_granules(record_class(slab));
+
+    /* Relaxed: readers compare it with themselves only; see record.h. */
+    for (unsigned i = 0; i < granules; i++)
+        __atomic_store_n(&slab[i].owner, owner, __ATOMIC_RELAXED);
+}
+
+void slab_close(struct record *slab)
+{
+    unsigned granules = class_slab_granules(record_class(slab));
+
+    for (unsigned i = 0; i < granules; i++) {
+        __atomic_store_n(&slab[i].owner, NULL, __ATOMIC_RELAXED);
+        slab[i].kind = RECORD_NONE;
+    }
+}
+
+uint32_t slab_reserve(const struct record *slab, bool alone)
+{
+    if (!DELAYED_REUSE)
+        return 0;
+    /* One slab alone waits for half of itself; several wait for each other,
+       since slabs are reused first in, first out. */
+    uint32_t reserve = alone ? slab->slots / 2 : slab->slots / 8;
+    reserve = (uint32_t)size_max(reserve, 16);
+    return (uint32_t)size_min(reserve, slab->slots - slab->slots / 4);
+}
+
+/* The next stretch of slots that nobody has touched yet. */
+static uint32_t stretch(const struct record *slab, uint32_t room)
+{
+    size_t count = size_max(STRETCH_BYTES / slab->slot_bytes, STRETCH_SLOTS);
+
+    /* The stretch doubles as the class grows. */
+    count = size_max(count, slab->fresh);
+    count = size_min(count, slab->slots - slab->fresh);
+    return (uint32_t)size_min(count, room);
+}
+
+/* A queue whose link does not verify: its slots are given up for ever. */
+static void give_up_queue(struct record *slab, enum die_kind kind,
+                          uint32_t offset, struct die_call call)
+{
+    struct die_facts facts = slab_facts(slab, slab->base + offset, call);
+
+    die(kind, &facts);
+    slab->queued = 0;
+}
+
+void slab_report_tail(struct record *slab)
+{
+    struct die_call none = { 0 };
+    struct die_facts facts =
+        slab_facts(slab, slab->base + slab->tail, none);
+
+    facts.detail = "noticed when the next slot was freed";
+    die(DIE_WRITE_AFTER_FREE, &facts);
+}
+
+/* Does a link name a slot of this slab? Encoded ones are bound by their
+   check; the division is for builds without it. */
+static bool names_slot(const struct record *slab, uint32_t offset)
+{
+    return offset < slab->slots * slab->slot_bytes
+        && (ENCODED_LINKS || offset % slab->slot_bytes == 0);
+}
+
+static uint32_t take_queued(struct record *slab, uint32_t *slots,
+                            uint32_t room, uint32_t reserve,
+                            struct die_call call)
+{
+    uint32_t taken = 0;
+
+    while (taken < room && slab->queued > reserve) {
+        user_word *slot = (user_word *)(slab->base + slab->head);
+        /* Number of the oldest link: one link fewer than slots. */
+        uint32_t use = slab->use - (slab->queued - 1);
+        uint32_t next = slab->tail;
+        if (slab->queued > 1) {
+            if (!link_decode(&slab->key, slab->head, use, *slot, &next)
+                || !names_slot(slab, next)) {
+                give_up_queue(slab, DIE_LINK, slab->head, call);
+                break;
+            }
+            if (SCRUB)
+                *slot = 0;
+        }
+        slots[taken++] = slab->head;
+        slab->head = next;
+        slab->queued--;
+    }
+    return taken;
+}
+
+static uint32_t take_fresh(struct record *slab, uint32_t *slots, uint32_t room)
+{
+    uint32_t count = stretch(slab, room);
+
+    for (uint32_t i = 0; i < count; i++) {
+        slots[i] = (slab->fresh + i) * slab->slot_bytes;
+        /* In an earlier life of the slab a link may have stood here; all
+           else was scrubbed. */
+        if (SCRUB && !slab->zeroed)
+            *(user_word *)(slab->base + slots[i]) = 0;
+    }
+    slab->fresh += count;
+    return count;
+}
+
+uint32_t slab_take_queue(struct record *slab, uint32_t *slots, uint32_t room,
+                         uint32_t reserve, struct die_call call)
+{
+    uint32_t taken = take_queued(slab, slots, room, reserve, call);
+
+    if (taken < room && slab->fresh < slab->slots)
+        taken += take_fresh(slab, slots + taken, room - taken);
+    slab->until += taken;
+    return taken;
+}
+
+/* Link a stretch of fresh slots into a list. */
+static user_word *fresh_list(struct record *slab, uint32_t *count)
+{
+    size_t size = slab->slot_bytes;
+    size_t page = 4096;
+    uint32_t n = (uint32_t)size_max(page / size, 1);
+    uintptr_t at = slab->base + (uintptr_t)slab->fresh * size;
+    user_word *first = (user_word *)at;
+
+    n = (uint32_t)size_min(size_max(n, slab->fresh / 4),
+                           slab->slots - slab->fresh);
+    for (uint32_t i = 1; i < n; i++, at += size)
+        *(uintptr_t *)at = at + size;
+    if (n != 0)
+        *(uintptr_t *)at = 0;
+    slab->fresh += n;
+    *count = n;
+    return n != 0 ? first : NULL;
+}
+
+user_word *slab_take_list(struct record *slab, uint32_t *count)
+{
+    user_word *list = slab->list;
+
+    *count = slab->queued;
+    /* The source first: a fork at this instant loses slots, not doubles. */
+    slab->list = NULL;
+    slab->queued = 0;
+    compiler_fence();
+    if (!list)
+        list = fresh_list(slab, count);
+    slab->until += *count;
+    return list;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab.h - one slab: open, take slots, put slots back.
+ *
+ * A slab is a naturally aligned power-of-two run of slots of one size class.
+ * Its free slots are either a plain list (SLOT_QUEUE off) or a queue, first
+ * in first out, whose links are keyed. Slots that were never handed out need
+ * no link: they lie beyond `fresh` and are touched only when their turn comes.
+ *
+ * Only the owner may call anything here but slab_class and its kin. A slab is
+ * in one of these states, which the heap keeps:
+ *
+ *   CURRENT  a bin hands out its slots
+ *   READY    enough slots are free for a refill
+ *   ASLEEP   some are free, too few to be worth it
+ *   FULL     none is free; the slab belongs to nobody (see mail.h)
+ *   IDLE     nobody's slab, with free slots: its heap has ended
+ *
+ * used = until + rest. `until` counts the frees to the next change of state,
+ * so that a free tests one number only.
+ */
+#ifndef MERLON_SLAB_H
+#define MERLON_SLAB_H
+
+#include "canary.h"
+#include "die.h"
+#include "entropy.h"
+#include "exact.h"
+#include "link.h"
+#include "record.h"
+#include "scrub.h"
+#include "sizeclass.h"
+
+enum slab_state { SLAB_CURRENT, SLAB_READY, SLAB_ASLEEP, SLAB_FULL, SLAB_IDLE };
+
+/* Make a slab of the granules that this record is the first of. The caller
+   is not yet its owner: slab_own does that. */
+void slab_open(struct record *slab, unsigned class, struct stream *stream);
+
+/* Write the owner (or NULL) into every granule's record. */
+void slab_own(struct record *slab, struct heap *owner);
+
+/* No object lives here: forget everything, ready for arena_give_slab. */
+void slab_close(struct record *slab);
+
+static ALWAYS_INLINE uint32_t slab_used(const struct record *slab)
+{
+    return slab->until + slab->rest;
+}
+
+/* Slots that a refill could take now. `reserve` of the queue stay behind. */
+static inline uint32_t slab_available(const struct record *slab,
+                                      uint32_t reserve)
+{
+    uint32_t queued = slab->queued > reserve ? slab->queued - reserve : 0;
+
+    return queued + slab->slots - slab->fresh;
+}
+
+/* How many freed slots wait behind others, so that none comes back soon. */
+uint32_t slab_reserve(const struct record *slab, bool alone);
+
+/* Words of the exact state of the slab. */
+uint64_t *slab_state_words(const struct record *slab);
+uint64_t *slab_pending_words(const struct record *slab);
+
+/*
+ * Move up to `room` free slots into `slots` as byte offsets; queue mode.
+ * Links are verified on the way; a broken one is reported, and the rest of
+ * the queue is given up. Returns how many.
+ */
+uint32_t slab_take_queue(struct record *slab, uint32_t *slots, uint32_t room,
+                         uint32_t reserve, struct die_call call);
+
+/* Move all free slots (a stretch of fresh ones, if none was freed) out as a
+   list; list mode. */
+user_word *slab_take_list(struct record *slab, uint32_t *count);
+
+/* A slot back to the end of the queue, or the front of the list. It was
+   checked and scrubbed. True: `until` has come to zero. */
+static ALWAYS_INLINE bool slab_put_list(struct record *slab, user_word *slot)
+{
+    *(user_word **)slot = slab->list;
+    slab->list = slot;
+    slab->queued++;
+    return unlikely(--slab->until == 0);
+}
+
+COLD void slab_report_tail(struct record *slab);
+
+static ALWAYS_INLINE bool slab_put_queue(struct record *slab, uint32_t offset)
+{
+    if (likely(slab->queued != 0)) {
+        user_word *tail = (user_word *)(slab->base + slab->tail);
+        /* The last slot of a queue is still zero. */
+        if (WRITE_CHECK && unlikely(*tail != 0))
+            slab_report_tail(slab);
+        *tail = link_encode(&slab->key, slab->tail, slab->use, offset);
+        slab->use++;
+    } else {
+        slab->head = offset;
+    }
+    slab->tail = offset;
+    slab->queued++;
+    return unlikely(--slab->until == 0);
+}
+
+static ALWAYS_INLINE bool slab_put(struct record *slab, uint32_t offset)
+{
+    if (SLOT_QUEUE)
+        return slab_put_queue(slab, offset);
+    return slab_put_list(slab, (user_word *)(slab->base + offset));
+}
+
+/* What a report says of a slot. */
+static inline struct die_facts slab_facts(const struct record *slab,
+                                          uintptr_t slot, struct die_call call)
+{
+    return (struct die_facts){ .call = call, .pointer = (void *)slot,
+                               .slot_bytes = slab->slot_bytes,
+                               .slab = slab->base };
+}
+
+#endif

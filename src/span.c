@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * span.c - allocating, freeing and resizing spans.
+ *
+ * Layout of a span's range of granules:
+ *   guards | pages of the object | guards | unused
+ * Without GUARD_PAGES the object begins at the range, so that it can grow in
+ * place to the range's end.
+ */
+#include "span.h"
+
+#include "arena.h"
+#include "guard.h"
+#include "os.h"
+#include "ring.h"
+
+size_t span_live_bytes, span_live_count;
+
+/* Freed ranges under GUARD_PAGES: inaccessible until they leave the ring. */
+static struct ring quarantine;
+
+enum {
+    /* Above this a freed span is unmapped memory, not guarded pages. */
+    GUARD_WHOLE_BYTES_MAX = 16 << 20,
+    /* A cached span may be this much larger than asked: one quarter. */
+    CACHE_WASTE_SHIFT = 2,
+};
+
+static uintptr_t range_base(const struct record *span)
+{
+    struct arena *arena = arena_at(span->arena);
+
+    return arena->base + (span->span_index << GRANULE_SHIFT);
+}
+
+static uintptr_t range_end(const struct record *span)
+{
+    return range_base(span) + (span->span_granules << GRANULE_SHIFT);
+}
+
+static void count_live(size_t bytes, bool born)
+{
+    /* Relaxed: statistics. */
+    if (born) {
+        __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&span_live_count, 1, __ATOMIC_RELAXED);
+    } else {
+        __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
+        __atomic_fetch_sub(&span_live_count, 1, __ATOMIC_RELAXED);
+    }
+}
+
+struct record *span_of(struct record *record, uintptr_t p)
+{
+    /* Acquire: the fields of a live span are complete. */
+    if (__atomic_load_n(&record->kind, __ATOMIC_ACQUIRE) != RECORD_SPAN
+        || record->base != p)
+        return NULL;
+    return record;
+}
+
+/* The guards behind the object: up to eight pages, if the range has them. */
+static void guard_behind(struct record *span)
+{
+    uintptr_t at = span->base + span->span_bytes;
+    size_t bytes = size_min(range_end(span) - at,
+                            GUARD_SPAN_PAGES_MAX * os_page_bytes());
+
+    if (GUARD_PAGES && bytes != 0)
+        os_guard((void *)at, bytes);
+}
+
+static void guard_before(struct record *span)
+{
+    size_t bytes = size_min(span->base - range_base(span),
+                            GUARD_SPAN_PAGES_MAX * os_page_bytes());
+
+    if (GUARD_PAGES && bytes != 0)
+        os_guard((void *)(span->base - bytes), bytes);
+}
+
+static void *publish(struct record *span, size_t bytes)
+{
+    span->span_bytes = bytes;
+    guard_before(span);
+    guard_behind(span);
+    count_live(bytes, true);
+    /* Release: whoever finds it live sees its fields. */
+    __atomic_store_n(&span->kind, RECORD_SPAN, __ATOMIC_RELEASE);
+    return (void *)span->base;
+}
+
+/* Nobody uses the range any more: back to the arena. `dirty`: its pages still
+   hold memory. */
+static void release_range(struct record *span, bool dirty)
+{
+    unsigned arena = span->arena;
+    size_t index = span->span_index, granules = span->span_granules;
+
+    span->base = 0;
+    __atomic_store_n(&span->kind, RECORD_NONE, __ATOMIC_RELEASE);
+    arena_give_span(arena, index, granules, dirty);
+}
+
+/* Purge the object's pages and give the range back. */
+static void release(struct record *span)
+{
+    bool purged = os_purge((void *)span->base,
+                           align_up(span->span_bytes, os_page_bytes()));
+
+    release_range(span, !purged);
+}
+
+/* Best fit among the cached spans, or NULL. */
+static struct record *cache_take(struct span_cache *cache, size_t bytes)
+{
+    struct record *best = NULL;
+    unsigned place = 0;
+
+    for (unsigned i = 0; i < SPAN_CACHE_COUNT; i++) {
+        struct record *span = cache->span[i];
+        if (!span)
+            continue;
+        size_t room = span->span_granules << GRANULE_SHIFT;
+        if (room < bytes || room - bytes > (bytes >> CACHE_WASTE_SHIFT))
+            continue;
+        if (!best || room < best->span_granules << GRANULE_SHIFT) {
+            best = span;
+            place = i;
+        }
+    }
+    if (best) {
+        cache->span[place] = NULL;
+        cache->bytes[0] -= best->span_bytes;
+    }
+    return best;
+}
+
+/* Keep a freed span for a while. False: it does not fit. */
+static bool cache_put(struct span_cache *cache, struct record *span)
+{
+    unsigned place = 0;
+
+    if (span->span_bytes > SPAN_CACHE_BYTES_MAX / 2)
+        return false;
+    for (unsigned i = 0; i < SPAN_CACHE_COUNT; i++) {
+        if (!cache->span[i]) {
+            place = i;
+            break;
+        }
+        if (cache->span[i]->span_freed_ms < cache->span[place]->span_freed_ms)
+            place = i;
+    }
+    struct record *old = cache->span[place];
+    cache->span[place] = NULL;
+    if (old) {
+        cache->bytes[0] -= old->span_bytes;
+        release(old);
+    }
+    if (cache->bytes[0] + span->span_bytes > SPAN_CACHE_BYTES_MAX)
+        return false;
+    span->span_freed_ms = os_clock_ms();
+    cache->bytes[0] += span->span_bytes;
+    cache->span[place] = span;
+    return true;
+}
+
+bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all)
+{
+    bool any = false;
+
+    if (GUARD_PAGES)
+        return false;
+    for (unsigned i = 0; i < SPAN_CACHE_COUNT; i++) {
+        struct record *span = cache->span[i];
+        if (!span || (!all && now - span->span_freed_ms < SPAN_CACHE_MS))
+            continue;
+        cache->span[i] = NULL;
+        cache->bytes[0] -= span->span_bytes;
+        release(span);
+        any = true;
+    }
+    return any;
+}
+
+void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
+                    struct span_cache *cache, bool *zeroed)
+{
+    size_t page = os_page_bytes();
+    uint64_t random = RANDOM_STREAM ? stream_draw(stream) : 0;
+    size_t front = align_up(guard_span_pages(random) * page, alignment);
+    size_t usable = align_up(bytes, page);
+    size_t total = front + usable + (GUARD_PAGES ? page : 0);
+    size_t granules, taken;
+
+    if (usable > PTRDIFF_MAX || front > PTRDIFF_MAX - usable - page)
+        return NULL;
+    if (!GUARD_PAGES && cache && alignment <= GRANULE_BYTES) {
+        struct record *cached = cache_take(cache, usable);
+        if (cached) {
+            *zeroed = false;
+            return publish(cached, usable);
+        }
+    }
+    if (alignment > GRANULE_BYTES)
+        total += alignment; /* runs are aligned to at most their size */
+    granules = (total + GRANULE_BYTES - 1) >> GRANULE_SHIFT;
+    struct record *first = arena_take_span(granules, random >> 8 | random << 56,
+                                           &taken, zeroed);
+    if (!first)
+        return NULL;
+    size_t index = record_index(first);
+    uintptr_t user = align_up(first->base + guard_span_pages(random) * page,
+                              alignment);
+    struct record *span = arena_record(user);
+    span->arena = first->arena;
+    span->base = user;
+    span->span_index = index;
+    span->span_granules = taken;
+    return publish(span, usable);
+}
+
+/* Make a freed span inaccessible at once. */
+static void lock_away(struct record *span)
+{
+    void *p = (void *)span->base;
+
+    if (span->span_bytes <= GUARD_WHOLE_BYTES_MAX
+        && os_guard(p, span->span_bytes))
+        return;
+    if (!os_decommit(p, span->span_bytes))
+        __builtin_memset(p, 0, span->span_bytes);
+}
+
+/* The oldest span of the quarantine leaves it. */
+static void let_out(struct record *span)
+{
+    uintptr_t begin = range_base(span), end = range_end(span);
+
+    /* Both are needed where guards and unmapped memory have met. */
+    os_unguard((void *)begin, end - begin);
+    if (os_commit((void *)begin, end - begin))
+        release_range(span, false);
+    /* Else the addresses are given up: the kernel is out of mappings. */
+}
+
+void span_free(struct record *span, struct span_cache *cache,
+               struct die_call call)
+{
+    uint8_t expected = RECORD_SPAN;
+
+    /* One of two racing frees wins. Acquire and release: the loser's and the
+       next owner's view of the fields. */
+    if (!__atomic_compare_exchange_n(&span->kind, &expected, RECORD_SPAN_FREE,
+                                     false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED)) {
+        struct die_facts facts = { .call = call,
+                                   .pointer = (void *)span->base };
+        die(DIE_DOUBLE_FREE, &facts);
+        return;
+    }
+    count_live(span->span_bytes, false);
+    if (GUARD_PAGES) {
+        lock_away(span);
+        struct record *oldest = ring_put(&quarantine, span);
+        if (oldest)
+            let_out(oldest);
+    } else if (!cache || !cache_put(cache, span)) {
+        release(span);
+    }
+}
+
+static void shrink(struct record *span, size_t bytes)
+{
+    uintptr_t at = span->base + bytes;
+    size_t tail = span->span_bytes - bytes;
+
+    span->span_bytes = bytes;
+    if (GUARD_PAGES) {
+        if (tail > GUARD_WHOLE_BYTES_MAX || !os_guard((void *)at, tail))
+            os_decommit((void *)at, tail);
+    } else {
+        os_purge((void *)at, tail);
+    }
+}
+
+static bool grow(struct record *span, size_t bytes)
+{
+    size_t need = span->base - range_base(span) + bytes
+        + (GUARD_PAGES ? os_page_bytes() : 0);
+    size_t granules = (need + GRANULE_BYTES - 1) >> GRANULE_SHIFT;
+
+    if (granules > span->span_granules) {
+        if (!arena_extend_span(span, span->span_index, span->span_granules,
+                               granules))
+            return false;
+        span->span_granules = granules;
+    }
+    uintptr_t at = span->base + span->span_bytes;
+    if (GUARD_PAGES
+        && (!os_unguard((void *)at, bytes - span->span_bytes)
+            || !os_commit((void *)at, bytes - span->span_bytes)))
+        return false;
+    span->span_bytes = bytes;
+    guard_behind(span);
+    return true;
+}
+
+bool span_resize(struct record *span, size_t bytes)
+{
+    size_t old = span->span_bytes;
+    size_t wanted = align_up(bytes, os_page_bytes());
+
+    if (wanted < bytes || wanted > PTRDIFF_MAX)
+        return false;
+    if (wanted < old)
+        shrink(span, wanted);
+    else if (wanted > old && !grow(span, wanted))
+        return false;
+    /* Relaxed: statistics; unsigned arithmetic wraps to the difference. */
+    __atomic_fetch_add(&span_live_bytes, wanted - old, __ATOMIC_RELAXED);
+    return true;
+}

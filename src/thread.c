@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.c - first use, end of a thread, borrowed heaps.
+ */
+#include "thread.h"
+
+#include <pthread.h>
+
+#include "order.h"
+#include "process.h"
+
+/* Never written: they may be read by all threads at once. */
+static struct heap before;
+static struct heap after;
+
+HIDDEN _Thread_local struct heap *merlon_thread_heap
+    __attribute__((tls_model("initial-exec"))) = &before;
+
+static pthread_key_t key;
+
+/* The destructor of the key: the thread's heap gives everything away. */
+static void thread_end(void *heap)
+{
+    merlon_thread_heap = &after;
+    compiler_fence();
+    ((struct heap *)heap)->generation = 0;
+    heap_close(heap);
+}
+
+bool thread_start(void)
+{
+    return pthread_key_create(&key, thread_end) == 0;
+}
+
+static struct heap *open_heap(void)
+{
+    struct heap *heap = heap_open();
+
+    if (heap)
+        heap->generation = process_generation();
+    return heap;
+}
+
+/* In the child of a fork: numbers must differ from the parent's, and so must
+   the order of what is still to be handed out. */
+static void renew(struct heap *heap)
+{
+    heap->generation = process_generation();
+    if (RANDOM_STREAM)
+        stream_reset(heap_stream(heap));
+    if (!SLOT_QUEUE || !RANDOM_ORDER)
+        return;
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        struct stock *stock = heap_stock(heap, class);
+        order_shuffle(stock->slot, stock->count, heap_stream(heap));
+    }
+}
+
+struct heap *thread_enter(void)
+{
+    struct heap *heap = merlon_thread_heap;
+
+    if (heap == &before) {
+        if (!process_start() || !(heap = open_heap()))
+            return &before;
+        /* First the pointer: setspecific may allocate, and then must find it. */
+        merlon_thread_heap = heap;
+        pthread_setspecific(key, heap);
+    } else if (heap == &after || heap->busy != 0) {
+        heap = open_heap();
+        if (!heap)
+            return &after;
+    } else if (unlikely(heap->generation != process_generation())) {
+        renew(heap);
+    }
+    process_bury_one(heap);
+    return heap;
+}
+
+void thread_leave(struct heap *heap)
+{
+    if (heap == merlon_thread_heap || heap == &before || heap == &after)
+        return;
+    heap->generation = 0;
+    heap_close(heap);
+}

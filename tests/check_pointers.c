@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_pointers.c - pointers that never came from merlon, in every call.
+ *
+ * Whatever is handed to free, realloc, malloc_usable_size or free_sized: with
+ * exact-state it gives a report, and merlon itself never faults.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "die.h"
+#include "policy.h"
+#include "support/crime.h"
+
+static const char freed_twice[] = "double free|invalid pointer";
+static const char invalid[] = "invalid pointer";
+
+static char global_array[256] __attribute__((aligned(16)));
+
+static void *interior(char *p, size_t bytes) { return p + bytes / 2; }
+static void *second_unit(char *p, size_t bytes) { (void)bytes; return p + 16; }
+static void *unit_before(char *p, size_t bytes) { (void)bytes; return p - 16; }
+static void *last_unit(char *p, size_t bytes) { return p + bytes - 16; }
+static void *plus_one(char *p, size_t bytes) { (void)bytes; return p + 1; }
+static void *plus_eight(char *p, size_t bytes) { (void)bytes; return p + 8; }
+static void *last_byte(char *p, size_t bytes) { return p + bytes - 1; }
+
+static void *granule_tail(char *p, size_t bytes)
+{
+    (void)bytes;
+    return (char *)((uintptr_t)p | (GRANULE_BYTES - 1)) - 15;
+}
+
+static void *granule_end(char *p, size_t bytes)
+{
+    return (char *)(((uintptr_t)p + bytes) | (GRANULE_BYTES - 1)) + 1;
+}
+
+static void *stack_address(char *p, size_t bytes)
+{
+    static void *kept;
+    char on_stack[64] __attribute__((aligned(16)));
+    (void)p;
+    (void)bytes;
+    kept = suite_hide(on_stack);
+    return kept;
+}
+
+static void *global_address(char *p, size_t bytes)
+{
+    (void)p;
+    (void)bytes;
+    return global_array + 32;
+}
+
+static void free_address(const void *arg);
+
+static void *code_address(char *p, size_t bytes)
+{
+    (void)p;
+    (void)bytes;
+    return (void *)((uintptr_t)(void *)free_address & ~(uintptr_t)15);
+}
+
+static void *mapped_address(char *p, size_t bytes)
+{
+    (void)p;
+    (void)bytes;
+    return mmap(NULL, 65536, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* In the core's tests malloc is the C library's: another allocator. */
+static void *others_object(char *p, size_t bytes)
+{
+    (void)p;
+#ifdef MERLON_TEST_LIBC
+    (void)bytes;
+    return global_array + 16;
+#else
+    return malloc(bytes);
+#endif
+}
+
+#define FIXED(name, value)                                                   \
+    static void *name(char *p, size_t bytes)                                 \
+    {                                                                        \
+        (void)p;                                                             \
+        (void)bytes;                                                         \
+        return (void *)(uintptr_t)(value);                                   \
+    }
+FIXED(null_page, 0x10)
+FIXED(odd_null_page, 0x1)
+FIXED(non_canonical, UINT64_C(0xdead000000000000))
+FIXED(just_non_canonical, UINT64_C(0x0000800000000000))
+FIXED(kernel_address, UINT64_C(0xffffffff81000000))
+FIXED(last_address, UINTPTR_MAX - 15)
+FIXED(minus_one, UINTPTR_MAX)
+
+static void *far_up(char *p, size_t bytes)
+{
+    (void)bytes;
+    return p + ((size_t)1 << (sizeof p == 8 ? 38 : 26));
+}
+
+static void *far_down(char *p, size_t bytes)
+{
+    (void)bytes;
+    return p - ((size_t)1 << (sizeof p == 8 ? 38 : 26));
+}
+
+static void *never_allocated(char *p, size_t bytes)
+{
+    (void)bytes;
+    return p + 256 * GRANULE_BYTES;
+}
+
+static const struct pointer {
+    const char *name;
+    void *(*make)(char *p, size_t bytes);
+} pointers[] = {
+    {"interior", interior},
+    {"second unit", second_unit},
+    {"unit before", unit_before},
+    {"last unit", last_unit},
+    {"plus 1", plus_one},
+    {"plus 8", plus_eight},
+    {"last byte", last_byte},
+    {"tail of the granule", granule_tail},
+    {"end of the granule", granule_end},
+    {"stack", stack_address},
+    {"global", global_address},
+    {"code", code_address},
+    {"mapped", mapped_address},
+    {"another allocator's", others_object},
+    {"NULL page", null_page},
+    {"1", odd_null_page},
+    {"non-canonical", non_canonical},
+    {"first non-canonical", just_non_canonical},
+    {"kernel", kernel_address},
+    {"last unit of all", last_address},
+    {"-1", minus_one},
+    {"256 GiB above", far_up},
+    {"256 GiB below", far_down},
+    {"never allocated", never_allocated},
+};
+enum { POINTER_COUNT = sizeof pointers / sizeof *pointers };
+
+enum call { CALL_FREE, CALL_REALLOC, CALL_USABLE_SIZE, CALL_FREE_SIZED,
+            CALL_FREE_THERE, CALL_COUNT };
+static const char *const call_names[] = {
+    "free", "realloc", "malloc_usable_size", "free_sized",
+    "free by another thread",
+};
+
+struct misuse {
+    const struct pointer *pointer;
+    enum call call;
+    size_t bytes;
+};
+
+static void commit_misuse(const void *arg)
+{
+    const struct misuse *misuse = arg;
+    char *before = crime_object(misuse->bytes), *p = crime_object(misuse->bytes);
+    char *wrong = misuse->pointer->make(p, misuse->bytes);
+    /* Neighbours may be where the pointer happens to point. */
+    if (wrong == before || wrong == p)
+        _exit(CRIME_HARMLESS);
+    switch (misuse->call) {
+    case CALL_FREE: m.free(wrong); break;
+    case CALL_REALLOC: (void)m.realloc(wrong, 100); break;
+    case CALL_USABLE_SIZE: (void)m.usable_size(wrong); break;
+    case CALL_FREE_SIZED: m.free_sized(wrong, misuse->bytes); break;
+    default:
+        crime_free_elsewhere(wrong);
+        crime_settle(misuse->bytes);
+    }
+}
+
+START_TEST(invalid_pointer)
+{
+    const struct pointer *pointer = &pointers[_i];
+    char name[128];
+    for (int i = 0; i < CALL_COUNT * CRIME_SIZES; i++) {
+        struct misuse misuse = {pointer, i / CRIME_SIZES,
+                                crime_bytes[i % CRIME_SIZES]};
+        snprintf(name, sizeof name, "%s of %s", call_names[misuse.call],
+                 pointer->name);
+        /* What was never handed out may look like a slot that was freed. */
+        bool may_look_freed = pointer->make == granule_end ||
+                              pointer->make == never_allocated;
+        crime_judge(&(struct crime){
+            .name = name, .bytes = misuse.bytes, .commit = commit_misuse,
+            .arg = &misuse, .kinds = may_look_freed ? freed_twice : invalid,
+            .caught = EXACT_STATE, .may_miss = may_look_freed});
+    }
+}
+END_TEST
+
+/* ---- addresses taken from the map of the process ---- */
+
+static void free_address(const void *arg)
+{
+    m.free((void *)(uintptr_t)arg);
+}
+
+static void judge_address(uintptr_t address)
+{
+    struct crime crime = {"free of a mapped address", 0, free_address,
+                          (void *)address, freed_twice, EXACT_STATE, false,
+                          false};
+    struct death death;
+    ck_assert_msg(crime_try(&crime, &death), "free(%#zx): %s", address,
+                  death_describe(&death));
+}
+
+/*
+ * Both ends and the middle of every mapping: guards, records, state, heaps and
+ * tables of merlon's are all among them, and nothing of it may be freed.
+ */
+START_TEST(mapped_addresses)
+{
+    for (int i = 0; i < CRIME_SIZES; i++)
+        m.free(crime_object(crime_bytes[i]));
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    ck_assert_ptr_nonnull(maps);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        unsigned long start, end;
+        if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+            continue;
+        uintptr_t middle = (start + (end - start) / 2) & ~(uintptr_t)15;
+        const uintptr_t addresses[] = {start, start + 16, middle, end - 16};
+        for (int i = 0; i < 4; i++)
+            judge_address(addresses[i]);
+    }
+    fclose(maps);
+}
+END_TEST
+
+/* Near and far from live objects: reports, no fault, whatever is hit. */
+static uintptr_t random_address(struct rng *rng, uintptr_t near)
+{
+    unsigned bits = 4 + (unsigned)rng_below(rng, sizeof near == 8 ? 43 : 27);
+    uintptr_t mask = ((uintptr_t)1 << bits) - 1;
+    uintptr_t distance = (uintptr_t)rng_next(rng) & mask;
+    if (rng_below(rng, 4) != 0)
+        distance &= ~(uintptr_t)15;
+    return rng_below(rng, 2) ? near + distance : near - distance;
+}
+
+START_TEST(random_addresses)
+{
+    struct rng rng = rng_make(20);
+    uintptr_t live[CRIME_SIZES];
+    for (int i = 0; i < CRIME_SIZES; i++)
+        live[i] = (uintptr_t)crime_object(crime_bytes[i]);
+    for (int i = 0; i < (suite_full() ? 10000 : 200); i++) {
+        uintptr_t address = random_address(&rng, live[i % CRIME_SIZES]);
+        if (address != live[0] && address != live[1] && address != live[2] &&
+            address != live[3] && address != 0)
+            judge_address(address);
+    }
+}
+END_TEST
+
+static unsigned long reports(void)
+{
+    unsigned long sum = 0;
+    for (int kind = 0; kind < DIE_KIND_COUNT; kind++)
+        sum += die_count(kind);
+    return sum;
+}
+
+/* The same 10,000 times in one process that goes on after each report. */
+START_TEST(random_addresses_reported)
+{
+    if (!EXACT_STATE)
+        return;
+    struct rng rng = rng_make(21);
+    uintptr_t live[CRIME_SIZES];
+    for (int i = 0; i < CRIME_SIZES; i++)
+        live[i] = (uintptr_t)crime_object(crime_bytes[i]);
+    die_configure(true, -1);
+    unsigned long done = reports();
+    for (int i = 0; i < 10000; i++) {
+        uintptr_t address = random_address(&rng, live[i % CRIME_SIZES]);
+        if (address == live[0] || address == live[1] || address == live[2] ||
+            address == live[3] || address == 0)
+            continue;
+        if (i % 3 == 0)
+            (void)m.usable_size((void *)address);
+        else if (i % 3 == 1)
+            (void)m.realloc((void *)address, 100);
+        else
+            m.free((void *)address);
+        done++;
+        ck_assert_msg(reports() == done, "%#zx: %lu reports, not %lu", address,
+                      reports(), done);
+    }
+    for (int i = 0; i < CRIME_SIZES; i++) {
+        ck_assert_int_eq(*(char *)live[i], 1);
+        m.free((void *)live[i]);
+    }
+    ck_assert_uint_eq(reports(), done);
+}
+END_TEST
+
+static Suite *make(void)
+{
+    Suite *suite = suite_create("pointers");
+    TCase *wild = tcase_create("invalid pointer");
+    tcase_set_timeout(wild, 120);
+    tcase_add_loop_test(wild, invalid_pointer, 0, POINTER_COUNT);
+    tcase_add_test(wild, mapped_addresses);
+    tcase_add_test(wild, random_addresses);
+    tcase_add_test(wild, random_addresses_reported);
+    suite_add_tcase(suite, wild);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return suite_main(argc, argv, make);
+}

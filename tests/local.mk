@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+#
+# How to add a test
+#
+# A program of Check for a module: write tests/check_MODULE.c and add
+# tests/check_MODULE to check_modules. It is linked with the core library
+# (hidden functions are within reach; malloc is the C library's) and with
+# tests/support. #include "slab.h" finds src/slab.h.
+#
+# A script: write tests/NAME.sh (exit 0 passed, 77 skipped, anything else
+# failed), make it executable, add it to one of three lists: check_scripts
+# looks at the sources; library_scripts looks at the built library, $MERLON_LIB;
+# preload_scripts runs it, which a cross build leaves out. A script starts in the
+# build directory; AM_TESTS_ENVIRONMENT below lists what it may rely on.
+#
+# A program that a script runs: add it to check_helpers, and two lines
+#   tests_NAME_SOURCES = tests/NAME.c
+#   tests_NAME_LDADD =
+# Without the LDADD line it gets the core library and Check.
+#
+# Other files that tests read: add them to check_files. The directories in
+# check_directories go into the tarball as they are.
+#
+# make check TESTS='tests/check_slab tests/lint.sh'   runs some of them
+# make check VERBOSE=1                                 shows what failed
+# make check LOG_COMPILER='qemu-aarch64-static'        or --with-emulator
+
+check_modules =
+
+check_scripts = \
+	tests/lint.sh \
+	tests/check_floors_selftest.sh \
+	tests/switches.sh
+
+library_scripts = \
+	tests/library.sh
+
+preload_scripts = \
+	tests/cxx.sh
+
+check_helpers =
+
+check_files = \
+	tests/installcheck.sh
+
+check_directories = tests/attacks tests/cxx tests/integration tests/support
+
+support_sources = \
+	tests/support/death.c tests/support/death.h \
+	tests/support/pattern.h \
+	tests/support/suite.c tests/support/suite.h
+
+# ------------------------------------------------------------- the machinery
+
+if HAVE_CHECK
+check_LTLIBRARIES = tests/libsupport.la
+tests_libsupport_la_SOURCES = $(support_sources)
+check_PROGRAMS = $(check_modules) $(check_helpers)
+else
+# Without Check nothing is tested, and that must not look like success.
+check_DATA = check-is-missing
+endif
+
+LDADD = tests/libsupport.la libmerlon-core.la $(MERLON_SODIUM_PROG) \
+	$(MERLON_ATOMIC_LIBS) $(CHECK_LIBS)
+
+TESTS = $(check_modules) $(check_scripts)
+if SHIPPED
+TESTS += $(library_scripts)
+if NATIVE
+TESTS += $(preload_scripts)
+endif
+endif
+TEST_EXTENSIONS = .sh
+LOG_COMPILER = $(EMULATOR)
+SH_LOG_COMPILER = $(SHELL)
+
+AM_TESTS_ENVIRONMENT = \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	MERLON_VARIANT='$(MERLON_VARIANT)'; export MERLON_VARIANT; \
+	MERLON_MODULE='$(MERLON_MODULE)'; export MERLON_MODULE; \
+	MERLON_LIB='$(abs_top_builddir)/.libs/lib$(MERLON_MODULE).so'; \
+	export MERLON_LIB; \
+	MERLON_SODIUM='$(MERLON_SODIUM)'; export MERLON_SODIUM; \
+	MERLON_SWITCHES='$(MERLON_SAME_SWITCHES)'; export MERLON_SWITCHES; \
+	EMULATOR='$(EMULATOR)'; export EMULATOR; \
+	host='$(host)'; build='$(build)'; export host build; \
+	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX; \
+	CXX_WORKS='$(CXX_WORKS)'; export CXX_WORKS; \
+	AWK='$(AWK)'; export AWK; NM='$(NM)'; export NM; \
+	OBJDUMP='$(OBJDUMP)'; export OBJDUMP; \
+	READELF='$(READELF)'; export READELF; \
+	PKG_CONFIG='$(PKG_CONFIG)'; export PKG_CONFIG; \
+	PKG_CONFIG_LIBDIR='$(PKG_CONFIG_LIBDIR)'; \
+	test -z "$$PKG_CONFIG_LIBDIR" || export PKG_CONFIG_LIBDIR; \
+	CK_TIMEOUT_MULTIPLIER=$${CK_TIMEOUT_MULTIPLIER-$(TIMEOUT_MULTIPLIER)}; \
+	export CK_TIMEOUT_MULTIPLIER;
+
+EXTRA_DIST += $(check_scripts) $(library_scripts) $(preload_scripts) \
+	$(check_files)
+
+.PHONY: check-is-missing
+check-is-missing:
+	@echo "make check needs Check >= 0.15, which configure did not find:" >&2
+	@echo "install the Debian package check, then run configure again" >&2
+	@exit 1
+
+# Programs against the installed tree, as somebody else would build them.
+if SHIPPED
+installcheck-local:
+	@$(AM_TESTS_ENVIRONMENT) \
+	DESTDIR='$(DESTDIR)'; libdir='$(libdir)'; \
+	includedir='$(includedir)'; pkgconfigdir='$(pkgconfigdir)'; \
+	export DESTDIR libdir includedir pkgconfigdir; \
+	$(SHELL) $(srcdir)/tests/installcheck.sh
+endif

@@ -75,32 +75,39 @@ static inline void together(long count, void *(*work)(void *))
 }
 
 #ifdef BENCH_NULL
+#ifdef __clang__
+#define OPAQUE __attribute__((noinline, unused)) static
+#else
+#define OPAQUE __attribute__((noipa, unused)) static
+#endif
+
 static char null_block[4 << 20];
 
-/* Two instructions and return: count adds them back (see bench/count). */
-__attribute__((noipa, unused)) static void *null_malloc(size_t bytes)
+/* Two instructions each, free one: bench/count adds them back. */
+OPAQUE void *null_malloc(size_t bytes)
 {
-    (void)bytes;
-    return null_block;
+    void *block = null_block;
+    __asm__ volatile("" : "+r"(block) : "r"(bytes) : "memory");
+    return block;
 }
 
-__attribute__((noipa, unused)) static void *null_calloc(size_t n, size_t bytes)
+OPAQUE void *null_calloc(size_t count, size_t bytes)
 {
-    (void)n;
-    (void)bytes;
-    return null_block;
+    void *block = null_block;
+    __asm__ volatile("" : "+r"(block) : "r"(count), "r"(bytes) : "memory");
+    return block;
 }
 
-__attribute__((noipa, unused)) static void *null_realloc(void *p, size_t bytes)
+OPAQUE void *null_realloc(void *p, size_t bytes)
 {
-    (void)p;
-    (void)bytes;
-    return null_block;
+    void *block = null_block;
+    __asm__ volatile("" : "+r"(block) : "r"(p), "r"(bytes) : "memory");
+    return block;
 }
 
-__attribute__((noipa, unused)) static void null_free(void *p)
+OPAQUE void null_free(void *p)
 {
-    (void)p;
+    __asm__ volatile("" : : "r"(p) : "memory");
 }
 
 #define malloc null_malloc

@@ -46,10 +46,9 @@ static ALWAYS_INLINE void *fast_malloc(size_t bytes)
 static ALWAYS_INLINE void fast_free(void *pointer)
 {
     uintptr_t p = (uintptr_t)pointer;
-    struct record *record = record_of_slab_part(p);
 
-    if (likely(record && record->owner == thread_heap())) {
-        struct record *slab = record->slab;
+    if (likely(map_has(p) && map_record(p)->owner == thread_heap())) {
+        struct record *slab = map_record(p)->slab;
         enum heap_put result = heap_put(slab, p, MAP->state, p - MAP->base);
         if (likely(result == HEAP_PUT_DONE))
             return;

@@ -27,7 +27,7 @@
 #include "span.h"
 
 enum {
-    STOCK_SLOTS = 128,
+    STOCK_SLOTS = 120, /* makes a stock 512 bytes */
     HEAP_COUNT_MAX = 1 << 19,
 };
 
@@ -118,33 +118,34 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, unsigned class)
         return NULL;
     stock->count = --count;
     uint32_t offset = stock->slot[count];
+    size_t slot_bytes = stock->slot_bytes;
     uintptr_t slot = stock->base + offset;
-    uint32_t random = 0;
-    if (WRITE_CHECK && stock->slot_bytes > SCRUB_WHOLE_BYTES)
-        random = heap->line_draw = heap->line_draw * 1664525U + 1013904223U;
-    if (unlikely(!exact_open(stock->state, offset)
-                 || !scrub_is_whole(slot, stock->slot_bytes, random)))
+    uint64_t word = exact_load(stock->state, offset);
+    if (unlikely(!exact_says_free(word, offset)
+                 || !scrub_is_whole(slot, slot_bytes, &heap->line_draw)))
         return heap_take_failed(heap, class, slot);
-    canary_write(&stock->slab->key, slot, stock->slot_bytes);
+    exact_open(stock->state, word, offset);
+    canary_write(&stock->slab->key, slot, slot_bytes);
     return (void *)slot;
 }
 
-/*
- * Free a slot of a slab of this heap. False: something is unusual, nothing
- * was done, the slow path must look.
- */
 enum heap_put { HEAP_PUT_DONE, HEAP_PUT_EVENT, HEAP_PUT_UNUSUAL };
 
+/*
+ * Free a slot of a slab of this heap; `offset` is its place in `state`.
+ * HEAP_PUT_UNUSUAL: nothing was done, the slow path must look.
+ */
 static ALWAYS_INLINE enum heap_put heap_put(struct record *slab, uintptr_t p,
                                             uint64_t *state, size_t offset)
 {
-    if (unlikely(!exact_is_live(state, offset)
+    uint64_t word = exact_load(state, offset);
+
+    if (unlikely(!exact_says_live(word, offset)
                  || !canary_is_whole(&slab->key, p, slab->slot_bytes)))
         return HEAP_PUT_UNUSUAL;
-    exact_close(state, offset);
+    exact_close(state, word, offset);
     scrub(p, slab->slot_bytes);
-    return unlikely(slab_put(slab, (uint32_t)(p - slab->base)))
-        ? HEAP_PUT_EVENT : HEAP_PUT_DONE;
+    return unlikely(slab_put(slab, p)) ? HEAP_PUT_EVENT : HEAP_PUT_DONE;
 }
 
 /* --- heap_alloc.c ------------------------------------------------------ */

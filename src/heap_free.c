@@ -138,14 +138,17 @@ static void suspend_events(struct record *slab)
 static void take_one(struct record *slab, uint64_t *state, uint32_t offset,
                      struct die_call call)
 {
-    if (unlikely(!exact_close(state, offset))) {
+    uint64_t word = exact_load(state, offset);
+
+    if (unlikely(!exact_says_live(word, offset))) {
         call.function = "free";
         struct die_facts facts = slab_facts(slab, slab->base + offset, call);
         facts.detail = "in a message of another thread";
         die(DIE_DOUBLE_FREE, &facts);
         return;
     }
-    slab_put(slab, offset);
+    exact_close(state, word, offset);
+    slab_put(slab, slab->base + offset);
 }
 
 /* Strict mode: every pending bit of the slab. */

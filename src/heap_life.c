@@ -110,7 +110,7 @@ static void empty_stock(struct heap *heap, unsigned class)
         uint32_t count = stock->count;
         stock->count = 0;
         while (count > 0)
-            slab_put(stock->slab, stock->slot[--count]);
+            slab_put(stock->slab, stock->base + stock->slot[--count]);
         return;
     }
     struct record *slab = heap->bin[class].current;
@@ -118,7 +118,7 @@ static void empty_stock(struct heap *heap, unsigned class)
     *heap_list(heap, class) = NULL;
     while (slot) {
         user_word *next = *(user_word **)slot;
-        slab_put(slab, (uint32_t)((uintptr_t)slot - slab->base));
+        slab_put(slab, (uintptr_t)slot);
         slot = next;
     }
 }
@@ -127,9 +127,9 @@ static void leave(struct heap *heap, struct record *slab)
 {
     struct die_call call = { .function = "free" };
 
-    bool free_slots = slab->queued != 0 || slab->fresh < slab->slots;
+    bool free_slots = slab_queued(slab) != 0 || slab->fresh < slab->slots;
 
-    if (slab->fresh == slab->queued) {
+    if (slab_used(slab) == 0) {
         heap_release_empty(heap, slab);
     } else if (heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL)) {
         if (free_slots)
@@ -188,7 +188,7 @@ static bool release_idle(struct heap *heap, uint64_t now, bool all)
         struct record *slab = heap->bin[class].ready_first;
         while (slab) {
             struct record *next = slab->next;
-            if (slab->fresh == slab->queued) {
+            if (slab_used(slab) == 0) {
                 heap_unlist(heap, slab);
                 heap_release_empty(heap, slab);
                 any = true;

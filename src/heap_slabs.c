@@ -83,7 +83,7 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
 void heap_settle(struct heap *heap, struct record *slab)
 {
     struct bin *bin = bin_of(heap, slab);
-    uint32_t used = slab->fresh - slab->queued;
+    uint32_t used = slab_used(slab);
 
     if (slab->state == SLAB_CURRENT) {
         slab->until = used;
@@ -103,8 +103,8 @@ void heap_settle(struct heap *heap, struct record *slab)
         return;
     }
     uint32_t missing = slab->wake - available;
-    if (slab->queued < reserve)
-        missing += reserve - slab->queued;
+    if (slab_queued(slab) < reserve)
+        missing += reserve - slab_queued(slab);
     slab->until = (uint32_t)size_min(missing, used);
     slab->rest = used - slab->until;
     list_asleep(bin, slab);
@@ -172,7 +172,7 @@ static void dismiss_current(struct heap *heap, struct bin *bin)
 
     if (!slab)
         return;
-    if (slab->queued == 0 && slab->fresh == slab->slots
+    if (slab_queued(slab) == 0 && slab->fresh == slab->slots
         && heap_let_go(heap, slab, SLAB_FULL))
         return;
     heap_unlist(heap, slab);

@@ -19,7 +19,7 @@ static void gather_slabs(const struct arena *arena, struct face_stats *stats)
         const struct record *record = &arena->records[i];
         if (record->kind != RECORD_SLAB || record->slab != record)
             continue;
-        size_t used = record->fresh - record->queued;
+        size_t used = slab_used(record);
         stats->live_count += used;
         stats->live_bytes += used * record->slot_bytes;
     }

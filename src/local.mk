@@ -16,7 +16,7 @@ core_sources = \
 	src/mail.h src/inbox.h src/outbox.h \
 	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
 	src/heap_life.c \
-	src/thread.h src/thread.c src/process.h src/process.c \
+	src/thread.h src/process.h src/thread.c src/process.c \
 	src/face.h src/fast.h src/malloc.c src/memalign.c src/inspect.c \
 	src/compat.c
 
@@ -71,7 +71,7 @@ lib$(MERLON_MODULE).a: $(archive_objects) src/exports.txt
 	  pic=`$(SED) -n "s/^pic_object='\(.*\)'/\1/p" $$lo` || exit 1; \
 	  objects="$$objects $${lo%/*}/$$pic"; \
 	done; \
-	$(CC) $(AM_CFLAGS) $(CFLAGS) $(MERLON_RELOCATABLE) \
+	$(CC) $(CFLAGS) $(MERLON_RELOCATABLE) \
 	  -o $(MERLON_MODULE).o $$objects && \
 	$(OBJCOPY) --wildcard --weaken-symbol='_Z[nd]*' \
 	  --keep-global-symbols=$(srcdir)/src/exports.txt \

@@ -59,7 +59,7 @@ struct record {
                     uint32_t tail;
                 };
             };
-            uint32_t queued;    /* slots in the list or queue */
+            uint32_t queued;    /* slots in the queue; see slab_queued */
             uint32_t fresh;     /* slots from here on were never touched */
             uint32_t slots;     /* capacity */
             uint32_t until;     /* frees until the next change of state */
@@ -104,15 +104,19 @@ union map_page {
 extern HIDDEN union map_page merlon_map_page;
 #define MAP (&merlon_map_page.map)
 
-/* The record of an address in the slab part of arena 0; else NULL. */
-static ALWAYS_INLINE struct record *record_of_slab_part(uintptr_t address)
+/* The address's place in the slab part of arena 0; beyond it for others. */
+static ALWAYS_INLINE bool map_has(uintptr_t address)
 {
-    uintptr_t offset = address - MAP->base;
+    return address - MAP->base < MAP->slab_bytes;
+}
 
-    if (unlikely(offset >= MAP->slab_bytes))
-        return NULL;
+/* The record of an address that the map has. */
+static ALWAYS_INLINE struct record *map_record(uintptr_t address)
+{
+    size_t index = (address - MAP->base) >> GRANULE_SHIFT;
+
     return (struct record *)((uintptr_t)MAP->records
-        + ((offset >> GRANULE_SHIFT) << RECORD_SHIFT));
+                             + (index << RECORD_SHIFT));
 }
 
 #endif

@@ -4,8 +4,8 @@
  *
  * Slots are zeroed at free, canary included, by wide stores. Before a slot is
  * handed out again it is read: whole up to 256 bytes, above that its first and
- * last 64 bytes and one line between them that the caller draws. Slots are
- * multiples of 16 bytes and 16-byte aligned.
+ * last 64 bytes and one drawn line between them. Slots are multiples of 16
+ * bytes and 16-byte aligned.
  */
 #ifndef MERLON_SCRUB_H
 #define MERLON_SCRUB_H
@@ -16,54 +16,99 @@ typedef uint64_t MAY_ALIAS scrub_pair
     __attribute__((vector_size(UNIT_BYTES)));
 
 enum {
-    SCRUB_INLINE_BYTES = 512, /* longer ones by memset */
     SCRUB_WHOLE_BYTES = 256,
     SCRUB_LINE_BYTES = 64,
 };
+
+/*
+ * Up to 128 bytes the stores overlap in the middle instead of looping: slots of
+ * (32, 64] bytes are four stores, of (64, 128] eight.
+ */
+static ALWAYS_INLINE void scrub_store(uintptr_t at, unsigned pairs)
+{
+    for (unsigned i = 0; i < pairs; i++)
+        ((scrub_pair *)at)[i] = (scrub_pair){ 0, 0 };
+}
 
 static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)
 {
     if (!SCRUB)
         return;
-    if (slot_bytes > SCRUB_INLINE_BYTES) {
+    uintptr_t end = slot + slot_bytes;
+    if (slot_bytes <= 2 * UNIT_BYTES) {
+        scrub_store(slot, 1);
+        scrub_store(end - UNIT_BYTES, 1);
+    } else if (slot_bytes <= 4 * UNIT_BYTES) {
+        scrub_store(slot, 2);
+        scrub_store(end - 2 * UNIT_BYTES, 2);
+    } else if (slot_bytes <= 8 * UNIT_BYTES) {
+        scrub_store(slot, 4);
+        scrub_store(end - 4 * UNIT_BYTES, 4);
+    } else {
         __builtin_memset((void *)slot, 0, slot_bytes);
-        return;
     }
-    scrub_pair *pair = (scrub_pair *)slot;
-    scrub_pair *end = (scrub_pair *)(slot + slot_bytes);
-    do
-        *pair = (scrub_pair){ 0, 0 };
-    while (++pair != end);
 }
 
-static ALWAYS_INLINE bool scrub_range_is_zero(uintptr_t slot, size_t bytes)
+static ALWAYS_INLINE scrub_pair scrub_sum(uintptr_t at, unsigned pairs)
 {
-    const scrub_pair *pair = (const scrub_pair *)slot;
-    const scrub_pair *end = (const scrub_pair *)(slot + bytes);
     scrub_pair sum = { 0, 0 };
 
-    do
-        sum |= *pair;
-    while (++pair != end);
+    for (unsigned i = 0; i < pairs; i++)
+        sum |= ((const scrub_pair *)at)[i];
+    return sum;
+}
+
+static ALWAYS_INLINE bool scrub_is_zero(scrub_pair sum)
+{
     return (sum[0] | sum[1]) == 0;
 }
 
-/* Is a slot that was scrubbed still zero? `random` draws the line. */
-static ALWAYS_INLINE bool scrub_is_whole(uintptr_t slot, size_t slot_bytes,
-                                         uint32_t random)
+/* Any multiple of 16 bytes. */
+static inline bool scrub_range_is_zero(uintptr_t slot, size_t bytes)
 {
+    scrub_pair sum = { 0, 0 };
+
+    for (uintptr_t at = slot; at != slot + bytes; at += UNIT_BYTES)
+        sum |= *(const scrub_pair *)at;
+    return scrub_is_zero(sum);
+}
+
+/* Whole up to 256 bytes; above, the ends and a line that `*draw` chooses. It
+   is secret and changes each time. */
+static inline bool scrub_is_long_whole(uintptr_t slot, size_t slot_bytes,
+                                       uint32_t *draw)
+{
+    uintptr_t end = slot + slot_bytes;
+
+    if (slot_bytes <= SCRUB_WHOLE_BYTES)
+        return scrub_is_zero(scrub_sum(slot, 8)
+                             | scrub_sum(end - 8 * UNIT_BYTES, 8));
+    size_t lines = slot_bytes / SCRUB_LINE_BYTES;
+    *draw = *draw * 1664525U + 1013904223U;
+    size_t line = (size_t)(((uint64_t)*draw * lines) >> 32);
+    return scrub_is_zero(scrub_sum(slot, 4)
+                         | scrub_sum(slot + line * SCRUB_LINE_BYTES, 4)
+                         | scrub_sum(end - 4 * UNIT_BYTES, 4));
+}
+
+/* Is a slot that was scrubbed still zero? */
+static ALWAYS_INLINE bool scrub_is_whole(uintptr_t slot, size_t slot_bytes,
+                                         uint32_t *draw)
+{
+    uintptr_t end = slot + slot_bytes;
+
     if (!WRITE_CHECK)
         return true;
-    if (likely(slot_bytes <= SCRUB_WHOLE_BYTES))
-        return scrub_range_is_zero(slot, slot_bytes);
-    size_t lines = slot_bytes / SCRUB_LINE_BYTES;
-    size_t line = (size_t)(((uint64_t)random * lines) >> 32);
-
-    return scrub_range_is_zero(slot, SCRUB_LINE_BYTES)
-        && scrub_range_is_zero(slot + line * SCRUB_LINE_BYTES,
-                               SCRUB_LINE_BYTES)
-        && scrub_range_is_zero(slot + slot_bytes - SCRUB_LINE_BYTES,
-                               SCRUB_LINE_BYTES);
+    if (slot_bytes <= 2 * UNIT_BYTES)
+        return scrub_is_zero(scrub_sum(slot, 1)
+                             | scrub_sum(end - UNIT_BYTES, 1));
+    if (slot_bytes <= 4 * UNIT_BYTES)
+        return scrub_is_zero(scrub_sum(slot, 2)
+                             | scrub_sum(end - 2 * UNIT_BYTES, 2));
+    if (slot_bytes <= 8 * UNIT_BYTES)
+        return scrub_is_zero(scrub_sum(slot, 4)
+                             | scrub_sum(end - 4 * UNIT_BYTES, 4));
+    return scrub_is_long_whole(slot, slot_bytes, draw);
 }
 
 #endif

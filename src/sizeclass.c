@@ -4,13 +4,23 @@
  */
 #include "sizeclass.h"
 
-/* Rows of sixteen units: 256 bytes each. */
+/* Class of a request of n bytes, as a constant expression. */
+#define UNITS(n) (((n) + CANARY_BYTES + 15) / 16 + ((n) + CANARY_BYTES == 0))
+#define SLOT(n) (UNITS(n) * 16 - 1)
+#define TOP(n)                                                               \
+    (SLOT(n) >= 1024 ? 10 : SLOT(n) >= 512 ? 9                              \
+     : SLOT(n) >= 256 ? 8 : SLOT(n) >= 128 ? 7 : 0)
+#define CLASS(n)                                                             \
+    (TOP(n) == 0 ? UNITS(n) - 1                                              \
+     : CLASS_LINEAR_COUNT + (TOP(n) - 7) * CLASS_STEPS                       \
+         + ((SLOT(n) >> (TOP(n) - 3)) & 7))
+#define ROW4(n) CLASS(n), CLASS(n + 1), CLASS(n + 2), CLASS(n + 3)
+#define ROW16(n) ROW4(n), ROW4(n + 4), ROW4(n + 8), ROW4(n + 12)
+#define ROW64(n) ROW16(n), ROW16(n + 16), ROW16(n + 32), ROW16(n + 48)
+#define ROW256(n) ROW64(n), ROW64(n + 64), ROW64(n + 128), ROW64(n + 192)
+
 const uint8_t class_table[CLASS_TABLE_COUNT] = {
-    0,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14,
-    15, 16, 16, 17, 17, 18, 18, 19, 19, 20, 20, 21, 21, 22, 22, 23,
-    23, 24, 24, 24, 24, 25, 25, 25, 25, 26, 26, 26, 26, 27, 27, 27,
-    27, 28, 28, 28, 28, 29, 29, 29, 29, 30, 30, 30, 30, 31, 31, 31,
-    31,
+    ROW256(0), ROW256(256), ROW256(512), ROW256(768), CLASS(1024),
 };
 
 unsigned class_slab_granules(unsigned class)

@@ -199,10 +199,9 @@ user_word *slab_take_list(struct record *slab, uint32_t *count)
 {
     user_word *list = slab->list;
 
-    *count = slab->queued;
+    *count = slab_queued(slab);
     /* The source first: a fork at this instant loses slots, not doubles. */
     slab->list = NULL;
-    slab->queued = 0;
     compiler_fence();
     if (!list)
         list = fresh_list(slab, count);

@@ -43,17 +43,25 @@ void slab_own(struct record *slab, struct heap *owner);
 /* No object lives here: forget everything, ready for arena_give_slab. */
 void slab_close(struct record *slab);
 
+/* Slots that are handed out, or in the stock. */
 static ALWAYS_INLINE uint32_t slab_used(const struct record *slab)
 {
     return slab->until + slab->rest;
+}
+
+/* Freed slots that wait in the queue or list. */
+static ALWAYS_INLINE uint32_t slab_queued(const struct record *slab)
+{
+    return SLOT_QUEUE ? slab->queued : slab->fresh - slab_used(slab);
 }
 
 /* Slots that a refill could take now. `reserve` of the queue stay behind. */
 static inline uint32_t slab_available(const struct record *slab,
                                       uint32_t reserve)
 {
-    uint32_t queued = slab->queued > reserve ? slab->queued - reserve : 0;
+    uint32_t queued = slab_queued(slab);
 
+    queued = queued > reserve ? queued - reserve : 0;
     return queued + slab->slots - slab->fresh;
 }
 
@@ -82,7 +90,6 @@ static ALWAYS_INLINE bool slab_put_list(struct record *slab, user_word *slot)
 {
     *(user_word **)slot = slab->list;
     slab->list = slot;
-    slab->queued++;
     return unlikely(--slab->until == 0);
 }
 
@@ -105,11 +112,11 @@ static ALWAYS_INLINE bool slab_put_queue(struct record *slab, uint32_t offset)
     return unlikely(--slab->until == 0);
 }
 
-static ALWAYS_INLINE bool slab_put(struct record *slab, uint32_t offset)
+static ALWAYS_INLINE bool slab_put(struct record *slab, uintptr_t slot)
 {
     if (SLOT_QUEUE)
-        return slab_put_queue(slab, offset);
-    return slab_put_list(slab, (user_word *)(slab->base + offset));
+        return slab_put_queue(slab, (uint32_t)(slot - slab->base));
+    return slab_put_list(slab, (user_word *)slot);
 }
 
 /* What a report says of a slot. */

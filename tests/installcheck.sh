@@ -61,8 +61,9 @@ int main()
         texts.push_back(std::string(static_cast<size_t>(i), 'x'));
     std::unique_ptr<int> p(new int(3));
     merlon_free(p.release());
+    volatile size_t too_much = static_cast<size_t>(-1) / 4;
     try {
-        char *volatile far = new char[static_cast<size_t>(-1) / 4];
+        char *volatile far = new char[too_much];
         delete[] far;
         return 1;
     } catch (const std::bad_alloc &) {

@@ -25,7 +25,18 @@
 # make check VERBOSE=1                                 shows what failed
 # make check LOG_COMPILER='qemu-aarch64-static'        or --with-emulator
 
-check_modules =
+check_modules = \
+	tests/check_compat \
+	tests/check_death \
+	tests/check_fork \
+	tests/check_malloc \
+	tests/check_memalign \
+	tests/check_model \
+	tests/check_overwrite \
+	tests/check_pointers \
+	tests/check_report \
+	tests/check_sleep \
+	tests/check_threads
 
 check_scripts = \
 	tests/lint.sh \
@@ -36,7 +47,9 @@ library_scripts = \
 	tests/library.sh
 
 preload_scripts = \
-	tests/cxx.sh
+	tests/cxx.sh \
+	tests/integration/preload_programs.sh \
+	tests/integration/preload_smoke.sh
 
 check_helpers =
 
@@ -46,6 +59,7 @@ check_files = \
 check_directories = tests/attacks tests/cxx tests/integration tests/support
 
 support_sources = \
+	tests/support/crime.c tests/support/crime.h \
 	tests/support/death.c tests/support/death.h \
 	tests/support/pattern.h \
 	tests/support/suite.c tests/support/suite.h

@@ -7,7 +7,8 @@
 
 enum { LIVE = 2000, TERM = 50000 };
 static void *seat[THREAD_LIMIT][LIVE];
-static long limit, terms;
+static uint64_t limit;
+static long terms;
 
 static void *serve(void *arg)
 {
@@ -16,8 +17,7 @@ static void *serve(void *arg)
     for (long i = 0; i < TERM; i++) {
         uint64_t victim = draw_below(&state, LIVE);
         free(block[victim]);
-        block[victim] = malloc(8 + draw_below(&state, (uint64_t)limit));
-        keep(block[victim]);
+        block[victim] = malloc(8 + draw_below(&state, limit));
     }
     return arg;
 }
@@ -25,7 +25,6 @@ static void *serve(void *arg)
 static void *sit(void *arg) /* a seat: its threads follow one another */
 {
     pthread_t thread;
-
     for (long i = 0; i < terms; i++) {
         pthread_create(&thread, NULL, serve, seat[(long)arg]);
         pthread_join(thread, NULL);
@@ -36,6 +35,6 @@ static void *sit(void *arg) /* a seat: its threads follow one another */
 int main(int argc, char **argv)
 {
     terms = (number(argc, argv, 1, 1000000) + TERM - 1) / TERM;
-    limit = number(argc, argv, 3, 1000);
+    limit = (uint64_t)number(argc, argv, 3, 1000);
     together(number(argc, argv, 2, 2), sit);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * refill - a thread allocates a large block, writes all of it, and frees it.
- * After malloc-large of mimalloc-bench. Arguments: blocks, bytes.
+ * After the older malloc-large. Arguments: blocks, bytes.
  */
 #include "bench.h"
 

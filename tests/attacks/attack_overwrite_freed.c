@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BYTES = 64, BLOCKS = 200, LATER = 40000 };
+enum { BYTES = 64, BLOCKS = 200, LIVE = 500, LATER = 40000 };
 
 static char secret[4 * BYTES] __attribute__((aligned(64)));
 
@@ -31,8 +31,11 @@ int main(void)
     for (int i = 0; i < BLOCKS; i += 2)
         memcpy(block[i], &aim, sizeof aim); /* the write after free */
 
+    /* The program goes on as programs do: some blocks come, others go. */
+    static char *live[LIVE];
     for (int i = 0; i < LATER; i++) {
-        char *p = malloc(BYTES);
+        free(live[i % LIVE]);
+        char *p = live[i % LIVE] = malloc(BYTES);
         if (p >= secret && p < secret + sizeof secret) {
             printf("malloc gave out the secret: %p\n", (void *)p);
             return 0;

@@ -154,6 +154,21 @@ static ALWAYS_INLINE enum heap_put heap_put(struct record *slab, uintptr_t p,
 void *heap_allocate_small(struct heap *heap, unsigned class,
                           struct die_call call);
 
+/* List mode: what was freed into the current slab, without any ceremony. */
+static ALWAYS_INLINE void *heap_retake(struct heap *heap, unsigned class)
+{
+    struct record *slab = heap->bin[class].current;
+    user_word *slot;
+
+    if (SLOT_QUEUE || !slab || !(slot = slab->list))
+        return NULL;
+    slab->list = NULL;
+    slab->until = slab->fresh;
+    compiler_fence();
+    *heap_list(heap, class) = *(user_word **)slot;
+    return slot;
+}
+
 /* --- heap_free.c ------------------------------------------------------- */
 
 /* Free any pointer, whoever owns it; wild ones are reported. `heap` may be a

@@ -62,9 +62,17 @@ static void *allocate(struct heap *heap, size_t bytes, bool *zeroed,
 void *face_malloc_slow(size_t bytes, const void *site)
 {
     struct die_call call = { "malloc", site };
-    struct heap *heap = thread_enter();
+    struct heap *heap = thread_heap();
     bool zeroed;
-    void *p = allocate(heap, bytes, &zeroed, call);
+    void *p;
+
+    if (!SLOT_QUEUE && likely(bytes <= CLASS_REQUEST_MAX)) {
+        p = heap_retake(heap, class_of_request(bytes));
+        if (likely(p))
+            return p;
+    }
+    heap = thread_enter();
+    p = allocate(heap, bytes, &zeroed, call);
 
     thread_leave(heap);
     return p ? p : face_no_memory();

@@ -114,39 +114,44 @@ void slab_report_tail(struct record *slab)
     die(DIE_WRITE_AFTER_FREE, &facts);
 }
 
-/* Does a link name a slot of this slab? Encoded ones are bound by their
-   check; the division is for builds without it. */
-static bool names_slot(const struct record *slab, uint32_t offset)
-{
-    return offset < slab->slots * slab->slot_bytes
-        && (ENCODED_LINKS || offset % slab->slot_bytes == 0);
-}
-
+/*
+ * The oldest slots of the queue, up to `reserve` that stay. Everything the
+ * loop needs is in locals: it is the larger half of a refill.
+ */
 static uint32_t take_queued(struct record *slab, uint32_t *slots,
                             uint32_t room, uint32_t reserve,
                             struct die_call call)
 {
-    uint32_t taken = 0;
+    const struct slab_key key = slab->key;
+    uintptr_t base = slab->base;
+    uint32_t end = slab->slots * slab->slot_bytes;
+    uint32_t head = slab->head;
+    /* Number of the oldest link: one link fewer than slots. */
+    uint32_t use = slab->use - (slab->queued - 1);
+    uint32_t count = slab->queued > reserve ? slab->queued - reserve : 0;
+    bool sound = true;
 
-    while (taken < room && slab->queued > reserve) {
-        user_word *slot = (user_word *)(slab->base + slab->head);
-        /* Number of the oldest link: one link fewer than slots. */
-        uint32_t use = slab->use - (slab->queued - 1);
-        uint32_t next = slab->tail;
-        if (slab->queued > 1) {
-            if (!link_decode(&slab->key, slab->head, use, *slot, &next)
-                || !names_slot(slab, next)) {
-                give_up_queue(slab, DIE_LINK, slab->head, call);
-                break;
-            }
-            if (SCRUB)
-                *slot = 0;
+    if (count > room)
+        count = room;
+    for (uint32_t i = 0; i < count; i++, use++) {
+        user_word *slot = (user_word *)(base + head);
+        slots[i] = head;
+        if (use == slab->use)
+            break; /* the last slot holds no link */
+        sound = link_decode(&key, slots[i], use, *slot, &head);
+        if (SCRUB)
+            *slot = 0;
+        /* Encoded links are bound by their check; the division is for builds
+           without it. */
+        if (unlikely(!sound || head >= end
+                     || (!ENCODED_LINKS && head % slab->slot_bytes != 0))) {
+            give_up_queue(slab, DIE_LINK, slots[i], call);
+            return i;
         }
-        slots[taken++] = slab->head;
-        slab->head = next;
-        slab->queued--;
     }
-    return taken;
+    slab->head = head;
+    slab->queued -= count;
+    return count;
 }
 
 static uint32_t take_fresh(struct record *slab, uint32_t *slots, uint32_t room)

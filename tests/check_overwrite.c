@@ -4,7 +4,7 @@
  *
  * As in check_death.c: what policy.h promises must be caught, the rest is
  * recorded. A write after free is caught at the latest when the slot is used
- * again, so those crimes go on allocating until that must have happened.
+ * again, so those crimes go on until that must have happened.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -49,12 +49,26 @@ static void free_some_others(size_t bytes)
     }
 }
 
-/* Until every free slot of the class was handed out. */
-static void use_all_slots(size_t bytes)
+/*
+ * Go on as programs do, until the victim's slot was used again. A slab with
+ * few free slots may be left alone for good, so most of its objects are freed;
+ * not all, as an empty slab's memory is given up, and the stray write with it.
+ */
+static void go_on(size_t bytes)
 {
-    size_t count = bytes <= 512 ? 40000 : crime_many(bytes, 40000);
-    for (size_t i = 0; i < count; i++)
-        (void)crime_object(bytes);
+    static char *window[400];
+    size_t live = crime_many(bytes, 400), count = 100 * live;
+    for (size_t i = 0; i < crime_many(bytes, 200); i++)
+        if (i % 8 != 1) {
+            m.free(kept[i]);
+            kept[i] = NULL;
+        }
+    if (bytes > 16 * KIB)
+        count = 4 * live;
+    for (size_t i = 0; i < count; i++) {
+        m.free(window[i % live]);
+        window[i % live] = crime_object(bytes);
+    }
 }
 
 static void write_after_free(const void *arg)
@@ -65,7 +79,7 @@ static void write_after_free(const void *arg)
     if (stray->traffic)
         free_some_others(stray->bytes);
     p[stray->at] = (char)(p[stray->at] ^ 0x41);
-    use_all_slots(stray->bytes);
+    go_on(stray->bytes);
 }
 
 /* Must this build notice? Scrubbed slots are verified in full up to 256. */

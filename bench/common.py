@@ -54,8 +54,9 @@ def options(description):
                                                "/tmp/merlon-bench-%d" %
                                                os.getuid()),
                         help="where the bench's programs are compiled")
-    parser.add_argument("--out", default=os.path.join(TOP, "doc/benchmarks"),
-                        metavar="DIR", help="where results go")
+    parser.add_argument("--out", metavar="DIR", help="where results go: "
+                        "doc/benchmarks, or DIR/results of --build when "
+                        "--quick, --only or --group makes them partial")
     parser.add_argument("--quick", action="store_true",
                         help="a tenth of the work: shows that it runs")
     parser.add_argument("--only", action="append", default=[],
@@ -112,7 +113,12 @@ def usable(chosen):
     return good
 
 
-def compile_programs(args):
+def prepare(args):
+    """Compile the programs, and settle where results go."""
+    args.build = os.path.abspath(args.build)
+    partial = args.quick or args.only or getattr(args, "group", "all") != "all"
+    args.out = args.out or (os.path.join(args.build, "results") if partial
+                            else os.path.join(TOP, "doc/benchmarks"))
     run = subprocess.run([os.path.join(HERE, "build"), args.build],
                          stdout=sys.stderr)
     if run.returncode:

@@ -11,8 +11,7 @@ BENCH_FLAGS =
 BENCH_OUT = $(top_srcdir)/doc/benchmarks
 
 bench_library = $(MERLON_MODULE)=$(abs_top_builddir)/.libs/lib$(MERLON_MODULE).so
-bench_flags = --build bench-programs --out $(BENCH_OUT) --lib $(bench_library) \
-	$(BENCH_FLAGS)
+bench_flags = --build bench-programs --lib $(bench_library) $(BENCH_FLAGS)
 
 bench: all
 	CC='$(CC)' $(srcdir)/bench/run $(bench_flags)

@@ -46,7 +46,8 @@ struct bin {
     struct record *current;
     struct record *ready_first; /* enough free slots; oldest first */
     struct record *ready_last;
-    struct record *asleep;      /* too few free slots */
+    struct record *asleep_first; /* too few free slots; oldest first */
+    struct record *asleep_last;
     uint32_t slabs;             /* owned ones, the current included */
 };
 
@@ -214,12 +215,10 @@ bool heap_release_empty(struct heap *heap, struct record *slab);
 /* A slab that was just claimed. */
 void heap_adopt(struct heap *heap, struct record *slab);
 
-/* Stop owning a slab. False: post has come; it is owned still. */
+/* Stop owning a slab: SLAB_FULL, or SLAB_IDLE to leave its free slots to all.
+   False: post has come; it is owned still, and in no list. */
 bool heap_let_go(struct heap *heap, struct record *slab,
                  enum slab_state state);
-
-/* Leave a slab of nobody that has free slots to other heaps. */
-void heap_pool(struct record *slab);
 
 /* A slab with free slots for this class, from anywhere; NULL: no memory. */
 struct record *heap_find_slab(struct heap *heap, unsigned class,
@@ -241,6 +240,10 @@ struct heap *heap_open(void);
 /* Give everything away: slabs to nobody or to the arena, parcels to their
    owners. The heap can be opened again. */
 void heap_close(struct heap *heap);
+
+/* In the child of a fork, before the heap of a thread that is not here any
+   more is used: it may have stopped in the middle of a fast path. */
+void heap_mend(struct heap *heap);
 
 struct heap *heap_of_id(uint32_t id);
 uint32_t heap_count(void);

@@ -34,12 +34,30 @@ static void report(const struct record *slab, uintptr_t p,
     die(kind, &facts);
 }
 
-static void report_overflow(const struct record *slab, uintptr_t p,
-                            struct die_call call)
+/* Has another thread freed this slot, and the owner not taken it in yet? */
+static bool is_under_way(const struct record *slab, uintptr_t p)
+{
+    size_t offset = p - slab->base;
+
+    return STRICT_REMOTE
+        && (__atomic_load_n(&slab_pending_words(slab)[exact_word(offset)],
+                            __ATOMIC_RELAXED) & exact_bit(offset)) != 0;
+}
+
+/* A live slot whose canary is not what it should be. In a freed slot whose
+   message is not yet sent, or not yet taken in, everything was scrubbed. */
+static void report_canary(const struct record *slab, uintptr_t p,
+                          struct die_call call)
 {
     struct die_facts facts = slab_facts(slab, p, call);
+    bool scrubbed = SCRUB && scrub_range_is_zero(p, slab->slot_bytes);
 
-    die(DIE_OVERFLOW, &facts);
+    if (is_under_way(slab, p) || scrubbed) {
+        facts.detail = "freed by another thread";
+        die(DIE_DOUBLE_FREE, &facts);
+    } else {
+        die(DIE_OVERFLOW, &facts);
+    }
 }
 
 /* A pointer into the part of spans that is no live span's start. */
@@ -90,7 +108,7 @@ struct record *heap_find(void *pointer, struct die_call call)
         return NULL;
     }
     if (!canary_is_whole(&record->key, p, record->slot_bytes)) {
-        report_overflow(record, p, call);
+        report_canary(record, p, call);
         return NULL;
     }
     return record;
@@ -122,7 +140,7 @@ static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
         if (!exact_is_live(state, p - slab->base))
             report(slab, p, call);
         else
-            report_overflow(slab, p, call);
+            report_canary(slab, p, call);
     }
 }
 
@@ -370,7 +388,7 @@ static void free_remote(struct heap *heap, struct record *slab, uintptr_t p,
         return;
     }
     if (!canary_is_whole(&slab->key, p, slab->slot_bytes)) {
-        report_overflow(slab, p, call);
+        report_canary(slab, p, call);
         return;
     }
     if (STRICT_REMOTE)

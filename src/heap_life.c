@@ -131,10 +131,7 @@ static void leave(struct heap *heap, struct record *slab)
 
     if (slab_used(slab) == 0) {
         heap_release_empty(heap, slab);
-    } else if (heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL)) {
-        if (free_slots)
-            heap_pool(slab);
-    } else {
+    } else if (!heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL)) {
         /* Post has come: back into a list, for another round. */
         heap_take_post(heap, slab, call);
     }
@@ -154,7 +151,7 @@ static void empty_bin(struct heap *heap, unsigned class)
         slab->state = SLAB_IDLE;
         leave(heap, slab);
     }
-    while ((slab = bin->ready_first) || (slab = bin->asleep)) {
+    while ((slab = bin->ready_first) || (slab = bin->asleep_first)) {
         heap_unlist(heap, slab);
         leave(heap, slab);
     }
@@ -214,6 +211,25 @@ void heap_tick(struct heap *heap)
         && __atomic_compare_exchange_n(&purge_ms, &last, now, false,
                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         arena_purge(false);
+}
+
+static void mend_list(struct record *slab)
+{
+    for (; slab; slab = slab->next)
+        slab_mend(slab);
+}
+
+void heap_mend(struct heap *heap)
+{
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        struct bin *bin = &heap->bin[class];
+        if (bin->slabs == 0)
+            continue;
+        if (bin->current)
+            slab_mend(bin->current);
+        mend_list(bin->ready_first);
+        mend_list(bin->asleep_first);
+    }
 }
 
 bool heap_trim(struct heap *heap)

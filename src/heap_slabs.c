@@ -8,11 +8,16 @@
  */
 #include "arena.h"
 #include "heap.h"
-#include "ring.h"
+#include "pool.h"
 
-/* Slabs with free slots that ended heaps have left, by class. A slab that
-   falls out of its ring can still be claimed by a free into it. */
-static struct ring pool[CLASS_COUNT];
+static struct pool pools[CLASS_COUNT];
+
+enum {
+    /* A heap owns this much of a class in slabs that are not current; what is
+       beyond it is left to all. */
+    OWNED_BYTES_MAX = 4 << 20,
+    OWNED_SLABS_MIN = 4,
+};
 
 static struct bin *bin_of(struct heap *heap, const struct record *slab)
 {
@@ -34,35 +39,28 @@ void heap_unlist(struct heap *heap, struct record *slab)
     else if (slab->state == SLAB_READY)
         bin->ready_first = slab->next;
     else
-        bin->asleep = slab->next;
+        bin->asleep_first = slab->next;
     if (slab->next)
         slab->next->previous = slab->previous;
     else if (slab->state == SLAB_READY)
         bin->ready_last = slab->previous;
+    else
+        bin->asleep_last = slab->previous;
     slab->next = slab->previous = NULL;
     slab->state = SLAB_IDLE;
 }
 
-static void list_ready(struct bin *bin, struct record *slab)
+/* Both lists: the oldest first. */
+static void list_last(struct record **first, struct record **last,
+                      struct record *slab)
 {
-    slab->state = SLAB_READY;
     slab->next = NULL;
-    slab->previous = bin->ready_last;
-    if (bin->ready_last)
-        bin->ready_last->next = slab;
+    slab->previous = *last;
+    if (*last)
+        (*last)->next = slab;
     else
-        bin->ready_first = slab;
-    bin->ready_last = slab;
-}
-
-static void list_asleep(struct bin *bin, struct record *slab)
-{
-    slab->state = SLAB_ASLEEP;
-    slab->previous = NULL;
-    slab->next = bin->asleep;
-    if (bin->asleep)
-        bin->asleep->previous = slab;
-    bin->asleep = slab;
+        *first = slab;
+    *last = slab;
 }
 
 bool heap_release_empty(struct heap *heap, struct record *slab)
@@ -70,7 +68,7 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
     struct bin *bin = bin_of(heap, slab);
 
     slab_close(slab);
-    if (!mail_let_go(slab, MAIL_ARENA)) {
+    if (mail_let_go(slab, MAIL_ARENA, false) == MAIL_KEPT) {
         /* Post for an empty slab: a double free; the intake reports it. */
         slab_own(slab, heap);
         return false;
@@ -78,6 +76,23 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
     bin->slabs--;
     arena_give_slab(slab, class_slab_granules(record_class(slab)));
     return true;
+}
+
+/* Own no more than is useful: the slab that slept longest, or the youngest
+   that is ready, is left to all. */
+static void limit_owned(struct heap *heap, struct bin *bin,
+                        const struct record *like)
+{
+    size_t bytes = (size_t)class_slab_granules(record_class(like))
+        << GRANULE_SHIFT;
+    size_t limit = size_max(OWNED_BYTES_MAX / bytes, OWNED_SLABS_MIN);
+
+    if (bin->slabs <= limit)
+        return;
+    struct record *slab = bin->asleep_first ? bin->asleep_first
+        : bin->ready_last;
+    if (slab && !heap_let_go(heap, slab, SLAB_IDLE))
+        heap_settle(heap, slab); /* post has come; the inbox brings it */
 }
 
 void heap_settle(struct heap *heap, struct record *slab)
@@ -99,7 +114,8 @@ void heap_settle(struct heap *heap, struct record *slab)
     if (available >= slab->wake) {
         slab->until = used;
         slab->rest = 0;
-        list_ready(bin, slab);
+        slab->state = SLAB_READY;
+        list_last(&bin->ready_first, &bin->ready_last, slab);
         return;
     }
     uint32_t missing = slab->wake - available;
@@ -107,35 +123,42 @@ void heap_settle(struct heap *heap, struct record *slab)
         missing += reserve - slab_queued(slab);
     slab->until = (uint32_t)size_min(missing, used);
     slab->rest = used - slab->until;
-    list_asleep(bin, slab);
+    slab->state = SLAB_ASLEEP;
+    list_last(&bin->asleep_first, &bin->asleep_last, slab);
 }
 
 void heap_adopt(struct heap *heap, struct record *slab)
 {
+    struct bin *bin = bin_of(heap, slab);
+
     slab->state = SLAB_IDLE;
     slab_own(slab, heap);
-    bin_of(heap, slab)->slabs++;
+    bin->slabs++;
+    limit_owned(heap, bin, slab);
 }
 
 bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
 {
+    struct bin *bin = bin_of(heap, slab);
+
     heap_unlist(heap, slab);
     /* First nobody takes the fast path any more, then others may claim. */
     slab_own(slab, NULL);
     slab->state = (uint16_t)state;
-    if (mail_let_go(slab, 0)) {
-        bin_of(heap, slab)->slabs--;
-        return true;
+    switch (mail_let_go(slab, 0, state == SLAB_IDLE)) {
+    case MAIL_KEPT:
+        slab->state = SLAB_IDLE;
+        slab_own(slab, heap);
+        return false;
+    case MAIL_LEFT_TO_POOL:
+        /* The class is read before: the slab may be another's already. */
+        pool_put(&pools[bin - heap->bin], slab);
+        break;
+    case MAIL_LEFT:
+        break;
     }
-    slab->state = SLAB_IDLE;
-    slab_own(slab, heap);
-    return false;
-}
-
-/* Leave slabs with free slots to other heaps. */
-void heap_pool(struct record *slab)
-{
-    ring_put(&pool[record_class(slab)], slab);
+    bin->slabs--;
+    return true;
 }
 
 static struct record *from_pool(struct heap *heap, unsigned class,
@@ -144,7 +167,7 @@ static struct record *from_pool(struct heap *heap, unsigned class,
     struct bin *bin = &heap->bin[class];
     struct record *slab;
 
-    while (!bin->ready_first && (slab = ring_take(&pool[class]))) {
+    while (!bin->ready_first && (slab = pool_take(&pools[class]))) {
         /* If it fails, somebody freed into the slab and has it now. */
         heap_claim(heap, slab, call);
     }
@@ -198,9 +221,9 @@ struct record *heap_find_slab(struct heap *heap, unsigned class,
         heap_unlist(heap, slab);
     else
         slab = from_arena(heap, class);
-    if (!slab && bin->asleep) {
+    if (!slab && bin->asleep_first) {
         /* No memory: what is asleep must do, reserve or not. */
-        slab = bin->asleep;
+        slab = bin->asleep_first;
         heap_unlist(heap, slab);
     }
     if (slab) {

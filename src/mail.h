@@ -7,7 +7,7 @@
  * ownership, so that owning, sending and letting go exclude each other
  * without a lock:
  *
- *   owner 20 | head 24 | count 18 | loose 1 | noted 1
+ *   owner 20 | head 24 | count 17 | pooled 1 | loose 1 | noted 1
  *
  *   owner  number of the heap that owns the slab; 0: nobody does, and whoever
  *          frees into it may claim it
@@ -17,8 +17,11 @@
  *          thread that puts it in or takes it out
  *   loose  strict mode: pending bits were set while nobody owned the slab
  *
- * noted outlives the slab's lives: an inbox may still hold the record. The
- * granules of no slab belong to MAIL_ARENA, so that nobody can claim them.
+ *   pooled the slab stands in the pool of its class (pool.h)
+ *
+ * noted and pooled outlive the slab's lives: an inbox or the pool may still
+ * hold the record. The granules of no slab belong to MAIL_ARENA, so that nobody
+ * can claim them.
  *
  * What travels: without STRICT_REMOTE the freed slots themselves, chained
  * through their first words. With it, bits outside user memory: a slot's bit
@@ -33,7 +36,7 @@
 #include "record.h"
 
 enum {
-    MAIL_COUNT_SHIFT = 2,
+    MAIL_COUNT_SHIFT = 3,
     MAIL_HEAD_SHIFT = 20,
     MAIL_OWNER_SHIFT = 44,
     MAIL_COUNT_BITS = MAIL_HEAD_SHIFT - MAIL_COUNT_SHIFT,
@@ -44,6 +47,7 @@ enum {
 
 #define MAIL_NOTED UINT64_C(1)
 #define MAIL_LOOSE UINT64_C(2)
+#define MAIL_POOLED UINT64_C(4)
 #define MAIL_OWNER_MASK (~UINT64_C(0) << MAIL_OWNER_SHIFT)
 #define MAIL_CHAIN_MASK                                                      \
     ((~UINT64_C(0) << MAIL_COUNT_SHIFT) & ~MAIL_OWNER_MASK)
@@ -104,18 +108,32 @@ static inline bool mail_claim(struct record *slab, uint32_t owner)
     return false;
 }
 
-/* Hand the slab to `next` (0 or MAIL_ARENA), if no post has come; the owner
-   only. */
-static inline bool mail_let_go(struct record *slab, uint32_t next)
+enum mail_leave { MAIL_KEPT, MAIL_LEFT, MAIL_LEFT_TO_POOL };
+
+/*
+ * Hand the slab to `next` (0 or MAIL_ARENA), if no post has come; the owner
+ * only. With `pool` the slab is to stand in the pool: LEFT_TO_POOL says that
+ * the caller must put it there.
+ */
+static inline enum mail_leave mail_let_go(struct record *slab, uint32_t next,
+                                          bool pool)
 {
     uint64_t mail = mail_load(slab);
+    uint64_t left;
 
-    while (!mail_has_post(mail)) {
-        if (mail_swap(slab, &mail, (mail & ~MAIL_OWNER_MASK)
-                      | (uint64_t)next << MAIL_OWNER_SHIFT))
-            return true;
-    }
-    return false;
+    do {
+        if (mail_has_post(mail))
+            return MAIL_KEPT;
+        left = (mail & ~MAIL_OWNER_MASK)
+            | (uint64_t)next << MAIL_OWNER_SHIFT | (pool ? MAIL_POOLED : 0);
+    } while (!mail_swap(slab, &mail, left));
+    return left & ~mail & MAIL_POOLED ? MAIL_LEFT_TO_POOL : MAIL_LEFT;
+}
+
+/* The slab is out of the pool: from now on it may be put there again. */
+static inline void mail_unpool(struct record *slab)
+{
+    __atomic_fetch_and(&slab->mail, ~MAIL_POOLED, __ATOMIC_ACQ_REL);
 }
 
 /* Own granules that come from the arena; only their taker calls this. */
@@ -123,8 +141,8 @@ static inline void mail_open(struct record *slab, uint32_t owner)
 {
     uint64_t mail = mail_load(slab);
 
-    /* Only the bit `noted` can change under us. */
-    while (!mail_swap(slab, &mail, (mail & MAIL_NOTED)
+    /* Only the two bits can change under us. */
+    while (!mail_swap(slab, &mail, (mail & (MAIL_NOTED | MAIL_POOLED))
                       | (uint64_t)owner << MAIL_OWNER_SHIFT))
         ;
 }

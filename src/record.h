@@ -54,19 +54,17 @@ struct record {
             struct record *previous;
             union {
                 user_word *list; /* free slots as a plain list */
-                struct {
-                    uint32_t head; /* or as a queue: byte offsets */
-                    uint32_t tail;
-                };
+                uint64_t queue;  /* or the end of a queue: see slab.h */
             };
-            uint32_t queued;    /* slots in the queue; see slab_queued */
+            uint32_t head;      /* byte offset of the queue's oldest slot */
             uint32_t fresh;     /* slots from here on were never touched */
             uint32_t slots;     /* capacity */
             uint32_t until;     /* frees until the next change of state */
             uint32_t rest;      /* used slots = until + rest */
             uint16_t state;     /* enum slab_state: see slab.h */
             uint16_t wake;      /* free slots that make a slab worth a refill */
-            uint32_t use;       /* count of links written: binds them */
+            uint32_t use;       /* number of the oldest link: binds it */
+            uint32_t pool_next; /* place of the next in the pool: pool.h */
         } __attribute__((aligned(CACHE_LINE_BYTES)));
         struct {
             size_t span_bytes;      /* usable */

@@ -34,7 +34,7 @@ void slab_open(struct record *slab, unsigned class, struct stream *stream)
     slab->slot_bytes = (uint32_t)class_slot_bytes(class);
     slab->slots = class_slab_slots(class, guard_slab_bytes());
     slab->fresh = 0;
-    slab->queued = 0;
+    slab->queue = 0;
     slab->list = NULL;
     slab->use = 0;
     slab->until = 0;
@@ -101,14 +101,14 @@ static void give_up_queue(struct record *slab, enum die_kind kind,
     struct die_facts facts = slab_facts(slab, slab->base + offset, call);
 
     die(kind, &facts);
-    slab->queued = 0;
+    slab->queue = 0;
 }
 
 void slab_report_tail(struct record *slab)
 {
     struct die_call none = { 0 };
     struct die_facts facts =
-        slab_facts(slab, slab->base + slab->tail, none);
+        slab_facts(slab, slab->base + slab_tail(slab), none);
 
     facts.detail = "noticed when the next slot was freed";
     die(DIE_WRITE_AFTER_FREE, &facts);
@@ -126,19 +126,17 @@ static uint32_t take_queued(struct record *slab, uint32_t *slots,
     uintptr_t base = slab->base;
     uint32_t end = slab->slots * slab->slot_bytes;
     uint32_t head = slab->head;
-    /* Number of the oldest link: one link fewer than slots. */
-    uint32_t use = slab->use - (slab->queued - 1);
-    uint32_t count = slab->queued > reserve ? slab->queued - reserve : 0;
-    bool sound = true;
+    uint32_t queued = slab_queued(slab);
+    uint32_t count = queued > reserve ? queued - reserve : 0;
 
     if (count > room)
         count = room;
-    for (uint32_t i = 0; i < count; i++, use++) {
+    for (uint32_t i = 0; i < count; i++) {
         user_word *slot = (user_word *)(base + head);
         slots[i] = head;
-        if (use == slab->use)
+        if (i + 1 == queued)
             break; /* the last slot holds no link */
-        sound = link_decode(&key, slots[i], use, *slot, &head);
+        bool sound = link_decode(&key, slots[i], slab->use + i, *slot, &head);
         if (SCRUB)
             *slot = 0;
         /* Encoded links are bound by their check; the division is for builds
@@ -150,7 +148,8 @@ static uint32_t take_queued(struct record *slab, uint32_t *slots,
         }
     }
     slab->head = head;
-    slab->queued -= count;
+    slab->use += count;
+    slab->queue = slab_queue_word(queued - count, slab_tail(slab));
     return count;
 }
 

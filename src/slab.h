@@ -49,10 +49,25 @@ static ALWAYS_INLINE uint32_t slab_used(const struct record *slab)
     return slab->until + slab->rest;
 }
 
+/*
+ * The end of a queue: how many slots it has, and the byte offset of the last.
+ * One word, so that a fork sees both change or neither.
+ */
+static ALWAYS_INLINE uint64_t slab_queue_word(uint32_t queued, uint32_t tail)
+{
+    return (uint64_t)queued << 32 | tail;
+}
+
+static ALWAYS_INLINE uint32_t slab_tail(const struct record *slab)
+{
+    return (uint32_t)slab->queue;
+}
+
 /* Freed slots that wait in the queue or list. */
 static ALWAYS_INLINE uint32_t slab_queued(const struct record *slab)
 {
-    return SLOT_QUEUE ? slab->queued : slab->fresh - slab_used(slab);
+    return SLOT_QUEUE ? (uint32_t)(slab->queue >> 32)
+        : slab->fresh - slab_used(slab);
 }
 
 /* Slots that a refill could take now. `reserve` of the queue stay behind. */
@@ -97,19 +112,28 @@ COLD void slab_report_tail(struct record *slab);
 
 static ALWAYS_INLINE bool slab_put_queue(struct record *slab, uint32_t offset)
 {
-    if (likely(slab->queued != 0)) {
-        user_word *tail = (user_word *)(slab->base + slab->tail);
+    uint32_t queued = slab_queued(slab);
+    uint32_t tail = slab_tail(slab);
+
+    if (likely(queued != 0)) {
+        user_word *last = (user_word *)(slab->base + tail);
         /* The last slot of a queue is still zero. */
-        if (WRITE_CHECK && unlikely(*tail != 0))
+        if (WRITE_CHECK && unlikely(*last != 0))
             slab_report_tail(slab);
-        *tail = link_encode(&slab->key, slab->tail, slab->use, offset);
-        slab->use++;
+        *last = link_encode(&slab->key, tail, slab->use + queued - 1, offset);
     } else {
         slab->head = offset;
     }
-    slab->tail = offset;
-    slab->queued++;
+    slab->queue = slab_queue_word(queued + 1, offset);
     return unlikely(--slab->until == 0);
+}
+
+/* In the child of a fork: a thread that is not here any more may have stopped
+   between writing a link and counting it. */
+static inline void slab_mend(struct record *slab)
+{
+    if (SLOT_QUEUE && WRITE_CHECK && slab_queued(slab) != 0)
+        *(user_word *)(slab->base + slab_tail(slab)) = 0;
 }
 
 static ALWAYS_INLINE bool slab_put(struct record *slab, uintptr_t slot)

@@ -28,6 +28,26 @@ extern pid_t _Fork(void) __attribute__((weak));
 
 enum { STUCK_SECONDS = 15, SHARED = 512 };
 
+/*
+ * Each test makes so many forks, or as many as fit into so many seconds: a fork
+ * costs what the machine and the size of the heap make of it.
+ */
+static double fork_deadline;
+
+static void begin_forks(double seconds)
+{
+    fork_deadline = suite_seconds() + (suite_full() ? 30 : 1) * seconds;
+}
+
+static bool time_is_up(const char *what, int forks)
+{
+    if (suite_seconds() < fork_deadline)
+        return false;
+    printf("# %s: time is up after %d forks\n", what, forks);
+    fflush(stdout);
+    return true;
+}
+
 struct block {
     size_t bytes;
     uint64_t tag;
@@ -209,10 +229,13 @@ static enum verdict child_life(int round)
 
 static void fork_while_others_allocate(int rounds)
 {
+    begin_forks(12);
     pthread_t thread[CHURNERS];
     struct rng rng = rng_make(5000);
     start_threads(thread, CHURNERS, churn);
     for (int round = 0; round < rounds; round++) {
+        if (time_is_up("threads allocate", round))
+            break;
         pid_t pid = fork_call();
         if (pid == 0)
             _exit(child_life(round));
@@ -249,6 +272,8 @@ static void *fork_often(void *arg)
 {
     struct rng rng = rng_make(6000 + (uintptr_t)arg);
     for (int round = 0; round < 150; round++) {
+        if (time_is_up("several threads fork", round))
+            break;
         struct block *mine = block_make(&rng, rng_size(&rng, 12));
         pid_t pid = fork();
         if (pid == 0) {
@@ -263,13 +288,15 @@ static void *fork_often(void *arg)
 
 START_TEST(several_threads_fork)
 {
-    pthread_t churner[2], forker[4];
+    pthread_t churner[2], forker[3];
+    begin_forks(6);
     start_threads(churner, 2, churn);
-    start_threads(forker, 4, fork_often);
-    for (int i = 0; i < 4; i++)
+    start_threads(forker, 3, fork_often);
+    for (int i = 0; i < 3; i++)
         pthread_join(forker[i], NULL);
     end_threads(churner, 2);
-    ck_assert_int_eq(atomic_load(&fork_failures), 0);
+    int failures = atomic_load(&fork_failures);
+    ck_assert_int_eq(failures, 0);
 }
 END_TEST
 
@@ -336,9 +363,12 @@ static void storm(int forks)
                                .sa_flags = SA_RESTART};
     sigaction(SIGALRM, &action, NULL);
     storm_forks = storm_failures = 0;
+    begin_forks(8);
     /* One shot at a time, at an odd distance, so that handlers do not starve
        the loop that they are to interrupt. */
     while (storm_forks < forks && storm_failures == 0) {
+        if (time_is_up("signal handler", (int)storm_forks))
+            break;
         sig_atomic_t before = storm_forks;
         struct itimerval once = {{0, 0},
                                  {0, 20 + (long)rng_below(&rng, 300)}};
@@ -357,7 +387,7 @@ static void storm(int forks)
 START_TEST(fork_in_signal_handler)
 {
     fork_call = fork;
-    storm(suite_full() ? 20000 : 1000);
+    storm(suite_full() ? 20000 : 600);
 }
 END_TEST
 
@@ -376,7 +406,7 @@ START_TEST(raw_fork_in_signal_handler)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     start_threads(thread, 2, churn);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    storm(suite_full() ? 10000 : 500);
+    storm(suite_full() ? 10000 : 300);
     end_threads(thread, 2);
 }
 END_TEST
@@ -428,6 +458,7 @@ static void *flush_all(void *arg)
 START_TEST(fork_with_locked_streams)
 {
     pthread_t reader[4], flusher, forker[2];
+    begin_forks(8);
     start_threads(reader, 4, read_lines);
     start_threads(&flusher, 1, flush_all);
     start_threads(forker, 2, fork_often);
@@ -435,7 +466,8 @@ START_TEST(fork_with_locked_streams)
         pthread_join(forker[i], NULL);
     end_threads(reader, 4);
     end_threads(&flusher, 1);
-    ck_assert_int_eq(atomic_load(&fork_failures), 0);
+    int failures = atomic_load(&fork_failures);
+    ck_assert_int_eq(failures, 0);
 }
 END_TEST
 

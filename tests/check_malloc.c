@@ -407,6 +407,42 @@ START_TEST(calloc_is_zero_after_reuse)
 }
 END_TEST
 
+/*
+ * A large block that is used again for a smaller one keeps old contents behind
+ * it. Whatever way its memory comes back, calloc must not show them.
+ */
+START_TEST(calloc_is_zero_after_smaller_reuse)
+{
+    enum { EACH = 20 };
+    static const size_t large[] = {300 * KIB, MIB, 5 * MIB};
+    for (int round = 0; round < 3; round++)
+        for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+            size_t n = large[i], less = n - n / 8;
+            char *p[EACH];
+            for (int k = 0; k < EACH; k++) {
+                p[k] = m.malloc(n);
+                memset(p[k], 0xa5, n);
+            }
+            for (int k = 0; k < EACH; k++)
+                m.free(p[k]);
+            for (int k = 0; k < EACH; k++)
+                ck_assert_ptr_nonnull(p[k] = m.malloc(less));
+            for (int k = 0; k < EACH; k++)
+                m.free(p[k]);
+            if (round == 1)
+                suite_sleep_ms(1100);
+            for (int k = 0; k < EACH; k++) {
+                p[k] = m.calloc(1, n);
+                ck_assert_msg(pattern_is_zero(p[k], n), "calloc(%zu)", n);
+            }
+            for (int k = 0; k < EACH; k++) {
+                p[k] = m.realloc(p[k], n / 2);
+                m.free(p[k]);
+            }
+        }
+}
+END_TEST
+
 START_TEST(calloc_is_zero_for_products)
 {
     for (size_t count = 1; count <= 4096; count = count * 2 + 1)
@@ -465,6 +501,7 @@ static Suite *make(void)
     tcase_add_test(contents, realloc_keeps_spans);
     tcase_add_test(contents, spans_grow_apart);
     tcase_add_test(contents, calloc_is_zero_after_reuse);
+    tcase_add_test(contents, calloc_is_zero_after_smaller_reuse);
     tcase_add_test(contents, calloc_is_zero_for_products);
     suite_add_tcase(suite, contents);
     return suite;

@@ -110,7 +110,7 @@ static void shared_clear(void)
 
 START_TEST(random_churn)
 {
-    churn_steps = suite_full() ? 3000000 : 300000;
+    churn_steps = suite_full() ? 3000000 : 200000;
     churn_top = 9;
     run_all(4, churn);
     shared_clear();
@@ -119,7 +119,7 @@ END_TEST
 
 START_TEST(random_churn_of_all_sizes)
 {
-    churn_steps = suite_full() ? 300000 : 20000;
+    churn_steps = suite_full() ? 300000 : 12000;
     churn_top = 17;
     run_all(4, churn);
     churn_steps /= 20;
@@ -133,7 +133,7 @@ END_TEST
 START_TEST(threads_die_and_are_reborn)
 {
     size_t highest = 0;
-    unsigned rounds = suite_full() ? 3000 : 300;
+    unsigned rounds = suite_full() ? 3000 : 200;
     churn_steps = 500;
     churn_top = 10;
     for (unsigned round = 0; round < rounds; round++) {
@@ -212,7 +212,7 @@ static const struct {
 START_TEST(producers_and_consumers)
 {
     unsigned producers = shapes[_i].producers, consumers = shapes[_i].consumers;
-    size_t total = suite_full() ? 2400000 : 120000;
+    size_t total = suite_full() ? 2400000 : 72000;
     block_bytes = shapes[_i].bytes;
     if (block_bytes > KIB)
         total /= 4;
@@ -311,15 +311,15 @@ START_TEST(destructors_allocate_and_free)
     for (int k = 0; k < KEYS; k++)
         ck_assert_int_eq(pthread_key_create(&keys[k], destroy), 0);
     size_t highest = 0;
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0; round < 200; round++) {
         run_all(3, live_with_keys);
         pthread_t thread;
         start(&thread, free_only_at_end, block_make(&rng, 50));
         pthread_join(thread, NULL);
-        if (round == 100)
+        if (round == 50)
             highest = suite_rss_bytes();
     }
-    ck_assert_uint_gt(atomic_load(&destructor_calls), 400 * (3 * KEYS + 1));
+    ck_assert_uint_gt(atomic_load(&destructor_calls), 200 * (3 * KEYS + 1));
     ck_assert_uint_lt(suite_rss_bytes(), highest + highest / 2 + 8 * MIB);
     shared_clear();
 }
@@ -345,7 +345,7 @@ START_TEST(hundreds_of_threads_at_once)
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 128 * KIB);
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 2; round++) {
         for (uintptr_t i = 0; i < COUNT; i++)
             ck_assert_int_eq(
                 pthread_create(&thread[i], &attr, live_shortly, (void *)i), 0);
@@ -370,7 +370,7 @@ static void *wait_for_cancel(void *arg)
 
 START_TEST(cancelled_threads)
 {
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 30; round++) {
         pthread_t thread[3];
         for (uintptr_t i = 0; i < 3; i++)
             start(&thread[i], wait_for_cancel, (void *)i);

@@ -113,15 +113,12 @@ require_clean_source() { # SOURCE
     fi
 }
 
-# configure comes with a tarball; a git checkout has to make it.
-make_configure() { # SOURCE LOG
-    if [ -x "$1/configure" ] && [ ! -f "$1/autogen.sh" ]; then
-        return 0
-    fi
-    if [ -x "$1/configure" ] && [ -f "$1/Makefile.in" ] \
-        && [ -z "$(find "$1/configure.ac" "$1/Makefile.am" "$1/m4" \
-            -newer "$1/configure" -type f 2>/dev/null)" ]; then
-        return 0
-    fi
-    run_watched autogen.sh 180 "$2" env -C "$1" ./autogen.sh
+# configure comes with a tarball; a git checkout has to make it, and again when
+# what it is made from has changed.
+configure_is_fresh() { # SOURCE
+    [ -x "$1/configure" ] || return 1
+    [ -f "$1/autogen.sh" ] || return 0
+    [ -f "$1/Makefile.in" ] && [ -z "$(find "$1" -path "$1/build*" -prune \
+        -o \( -name configure.ac -o -name '*.am' -o -name '*.mk' \
+        -o -name 'merlon_*.m4' \) -newer "$1/Makefile.in" -print)" ]
 }

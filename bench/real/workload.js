@@ -14,7 +14,8 @@ let check = 0;
 for (let round = 0; round < Number(process.argv[2]); round++) {
     const records = [];
     for (let i = 0; i < 500; i++)
-        records.push({ id: i, name: 'user' + draw(100000), tags: [draw(9), draw(9)] });
+        records.push({ id: i, name: 'user' + draw(100000),
+            tags: [draw(9), draw(9)] });
     const text = JSON.stringify(records);
     const packed = zlib.gzipSync(Buffer.from(text), { level: 1 });
     const again = JSON.parse(zlib.gunzipSync(packed).toString());

@@ -22,7 +22,8 @@ for my $round (1 .. $ARGV[0]) {
     my $text = join "\n", map { "$_->[1]=" . length($_->[2] // '') } @parsed;
     $text =~ s/([aeiou])([a-z])/$2$1/g;
     my @sorted = sort { $count{$a} <=> $count{$b} || $a cmp $b } keys %count;
-    $kept{$round % 10} = { lines => \@line, tree => { map { $_ => [1 .. draw(9)] } @sorted } };
+    my %tree = map { $_ => [1 .. draw(9)] } @sorted;
+    $kept{$round % 10} = { lines => \@line, tree => \%tree };
     $check = ($check * 31 + length($text) + @sorted) % 1000003;
 }
 print "$check\n";

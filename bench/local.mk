@@ -5,10 +5,10 @@
 #     make bench BENCH_FLAGS='--quick --lib hardened=/path/libmerlon-hardened.so'
 #
 # bench: times, memory and plots; bench-count: instructions for a pair;
-# bench-startup: what starting a process costs. Results go to BENCH_OUT.
+# bench-startup: what starting a process costs. Results go to doc/benchmarks,
+# those of a partial run (--quick, --only) to bench-programs/results.
 
 BENCH_FLAGS =
-BENCH_OUT = $(top_srcdir)/doc/benchmarks
 
 bench_library = $(MERLON_MODULE)=$(abs_top_builddir)/.libs/lib$(MERLON_MODULE).so
 bench_flags = --build bench-programs --lib $(bench_library) $(BENCH_FLAGS)

@@ -58,7 +58,7 @@ struct heap {
 
     uint32_t id;        /* 1 and up; 0: a stand-in that owns nothing */
     uint32_t busy;      /* inside a slow path: a fork must not adopt it */
-    uint32_t refills;   /* until the next look at the clock */
+    uint32_t pulse;     /* slow calls until the next look at the clock */
     uint32_t line_draw; /* where the next write-check looks */
     uint64_t taken;     /* slots ever moved into a stock */
     uint64_t last_tick_ms;
@@ -161,8 +161,10 @@ static ALWAYS_INLINE void *heap_retake(struct heap *heap, unsigned class)
     struct record *slab = heap->bin[class].current;
     user_word *slot;
 
-    if (SLOT_QUEUE || !slab || !(slot = slab->list))
+    if (SLOT_QUEUE || !slab || !(slot = slab->list) || heap->pulse == 0)
         return NULL;
+    heap->pulse--;
+    heap->taken += slab_queued(slab);
     slab->list = NULL;
     slab->until = slab->fresh;
     compiler_fence();
@@ -248,8 +250,17 @@ void heap_mend(struct heap *heap);
 struct heap *heap_of_id(uint32_t id);
 uint32_t heap_count(void);
 
-/* Look at the clock once in a while; purge what has waited long enough. */
+/* Look at the clock; purge what has waited long enough. */
 void heap_tick(struct heap *heap);
+
+/* Every slow call counts; once in a while one of them looks at the clock. */
+static inline void heap_beat(struct heap *heap)
+{
+    if (unlikely(heap->pulse == 0))
+        heap_tick(heap);
+    else
+        heap->pulse--;
+}
 
 /* Give everything unused back now. True: something was given back. */
 bool heap_trim(struct heap *heap);

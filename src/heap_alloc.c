@@ -9,8 +9,6 @@
 
 #include "order.h"
 
-enum { REFILLS_PER_TICK = 32 };
-
 /* A slot in the stock was written to while it was free. */
 void *heap_take_failed(struct heap *heap, unsigned class, uintptr_t slot)
 {
@@ -88,10 +86,7 @@ static bool refill(struct heap *heap, unsigned class, struct die_call call)
 {
     struct record *slab;
 
-    if (unlikely(heap->refills-- == 0)) {
-        heap->refills = REFILLS_PER_TICK;
-        heap_tick(heap);
-    }
+    heap_beat(heap);
     slab = heap_find_slab(heap, class, call);
     if (!slab)
         return false;

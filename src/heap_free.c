@@ -121,6 +121,7 @@ void heap_event(struct heap *heap, struct record *slab)
     heap->busy++;
     compiler_fence();
     heap_settle(heap, slab);
+    heap_beat(heap);
     compiler_fence();
     heap->busy--;
 }
@@ -435,6 +436,7 @@ void heap_free(struct heap *heap, void *pointer, struct die_call call)
     heap->busy++;
     compiler_fence();
     free_judged(heap, record, p, call);
+    heap_beat(heap);
     compiler_fence();
     heap->busy--;
 }

@@ -12,7 +12,7 @@
 #include "heap.h"
 #include "os.h"
 
-enum { TICK_MS = 400 };
+enum { TICK_MS = 400, CALLS_PER_TICK = 32 };
 
 static uint32_t opened;       /* heaps ever made; their numbers are 1.. */
 static size_t committed;      /* bytes of the array that are writable */
@@ -201,6 +201,7 @@ void heap_tick(struct heap *heap)
     uint64_t now = os_clock_ms();
     uint64_t last = __atomic_load_n(&purge_ms, __ATOMIC_RELAXED);
 
+    heap->pulse = CALLS_PER_TICK;
     if (now - heap->last_tick_ms < TICK_MS)
         return;
     heap->last_tick_ms = now;

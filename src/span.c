@@ -102,11 +102,12 @@ static void release_range(struct record *span, bool dirty)
     arena_give_span(arena, index, granules, dirty);
 }
 
-/* Purge the object's pages and give the range back. */
+/* Purge the range, of which an earlier object may have used more than the last
+   one, and give it back. */
 static void release(struct record *span)
 {
-    bool purged = os_purge((void *)span->base,
-                           align_up(span->span_bytes, os_page_bytes()));
+    uintptr_t begin = range_base(span);
+    bool purged = os_purge((void *)begin, range_end(span) - begin);
 
     release_range(span, !purged);
 }

@@ -26,6 +26,11 @@ timed() {
     "$BENCH_TIMED" -p "$BENCH_LIBRARY" -o "$BENCH_RESULT" "$@"
 }
 
+# The same in the background: $! is then the runner, which passes signals on.
+timed_exec() {
+    exec "$BENCH_TIMED" -p "$BENCH_LIBRARY" -o "$BENCH_RESULT" "$@"
+}
+
 # share NUMBER: this much at full scale
 share() {
     echo $(($1 * scale / 100))

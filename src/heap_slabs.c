@@ -140,12 +140,15 @@ void heap_adopt(struct heap *heap, struct record *slab)
 bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
 {
     struct bin *bin = bin_of(heap, slab);
+    /* What would not be worth a refill waits for a free into it instead. */
+    bool pool = state == SLAB_IDLE
+        && slab_available(slab, heap_reserve(heap, slab)) >= slab->wake;
 
     heap_unlist(heap, slab);
     /* First nobody takes the fast path any more, then others may claim. */
     slab_own(slab, NULL);
     slab->state = (uint16_t)state;
-    switch (mail_let_go(slab, 0, state == SLAB_IDLE)) {
+    switch (mail_let_go(slab, 0, pool)) {
     case MAIL_KEPT:
         slab->state = SLAB_IDLE;
         slab_own(slab, heap);

@@ -16,12 +16,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/pattern.h"
-#include "support/suite.h"
+#include "support/block.h"
 
 /* glibc has it from 2.34 on; the tests that use it are skipped without. */
 extern pid_t _Fork(void) __attribute__((weak));
@@ -48,38 +48,9 @@ static bool time_is_up(const char *what, int forks)
     return true;
 }
 
-struct block {
-    size_t bytes;
-    uint64_t tag;
-    unsigned char contents[];
-};
-
 static _Atomic(struct block *) shared[SHARED];
 static atomic_bool done;
 static pid_t (*fork_call)(void) = fork;
-
-static struct block *block_make(struct rng *rng, size_t bytes)
-{
-    if (bytes < sizeof(struct block))
-        bytes = sizeof(struct block);
-    struct block *block = m.malloc(bytes);
-    if (block == NULL)
-        return NULL;
-    block->bytes = bytes;
-    block->tag = rng_next(rng);
-    pattern_fill(block->contents, bytes - sizeof *block, block->tag);
-    return block;
-}
-
-static bool block_end(struct block *block)
-{
-    if (block == NULL)
-        return true;
-    bool holds = pattern_holds(block->contents, block->bytes - sizeof *block,
-                               block->tag);
-    m.free(block);
-    return holds;
-}
 
 /* Threads of the parent: allocate, exchange, free, until told to stop. */
 static void *churn(void *arg)

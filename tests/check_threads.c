@@ -16,44 +16,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "support/pattern.h"
-#include "support/suite.h"
+#include "support/block.h"
 
 enum { MAX_THREADS = 8 };
 
-struct block {
-    size_t bytes;
-    uint64_t tag;
-    unsigned char contents[];
-};
-
-static struct block *block_make(struct rng *rng, size_t bytes)
+static struct block *make_block(struct rng *rng, size_t bytes)
 {
-    if (bytes < sizeof(struct block))
-        bytes = sizeof(struct block);
-    struct block *block =
-        rng_below(rng, 4) ? m.malloc(bytes) : m.calloc(bytes, 1);
+    struct block *block = block_make(rng, bytes);
     ck_assert_msg(block != NULL, "no memory for %zu bytes", bytes);
-    block->bytes = bytes;
-    block->tag = rng_next(rng);
-    pattern_fill(block->contents, bytes - sizeof *block, block->tag);
     return block;
 }
 
-static void block_check(const struct block *block)
+static void end_block(struct block *block)
 {
-    ck_assert_msg(pattern_holds(block->contents, block->bytes - sizeof *block,
-                                block->tag),
-                  "broken block of %zu bytes", block->bytes);
-}
-
-static void block_end(struct block *block)
-{
-    if (block == NULL)
-        return;
-    block_check(block);
-    block->tag = 0;
-    m.free(block);
+    size_t bytes = block != NULL ? block->bytes : 0;
+    ck_assert_msg(block_end(block), "broken block of %zu bytes", bytes);
 }
 
 static void start(pthread_t *thread, void *(*run)(void *), void *arg)
@@ -87,17 +64,17 @@ static void *churn(void *arg)
         struct block *block = NULL;
         size_t dice = rng_below(&rng, 100);
         if (dice < 60)
-            block = block_make(&rng, rng_size(&rng, churn_top));
+            block = make_block(&rng, rng_size(&rng, churn_top));
         block = atomic_exchange(&shared[rng_below(&rng, SHARED)], block);
         if (block != NULL && dice % 10 == 0) {
-            block_check(block);
+            ck_assert(block_is_whole(block));
             size_t old = block->bytes;
             struct block *moved = m.realloc(block, old + dice * 3);
             ck_assert_ptr_nonnull(moved);
             ck_assert_uint_eq(moved->bytes, old);
             block = moved;
         }
-        block_end(block);
+        end_block(block);
     }
     return NULL;
 }
@@ -105,7 +82,7 @@ static void *churn(void *arg)
 static void shared_clear(void)
 {
     for (int i = 0; i < SHARED; i++)
-        block_end(atomic_exchange(&shared[i], NULL));
+        end_block(atomic_exchange(&shared[i], NULL));
 }
 
 START_TEST(random_churn)
@@ -178,7 +155,7 @@ static void *produce(void *arg)
     struct rng rng = rng_make(200 + (uintptr_t)arg);
     for (size_t i = 0; i < produce_count; i++) {
         size_t bytes = block_bytes ? block_bytes : rng_size(&rng, 10);
-        struct block *block = block_make(&rng, bytes);
+        struct block *block = make_block(&rng, bytes);
         wait_for(&ring.empty);
         pthread_mutex_lock(&ring.lock);
         ring.slot[ring.head++ % RING] = block;
@@ -197,7 +174,7 @@ static void *consume(void *arg)
         struct block *block = ring.slot[ring.tail++ % RING];
         pthread_mutex_unlock(&ring.lock);
         sem_post(&ring.empty);
-        block_end(block);
+        end_block(block);
     }
     return NULL;
 }
@@ -243,7 +220,7 @@ static void *free_some_and_end(void *arg)
 {
     size_t part = (size_t)(uintptr_t)arg;
     for (size_t i = part; i < pending_count; i += 3)
-        block_end(pending[i]);
+        end_block(pending[i]);
     return NULL;
 }
 
@@ -255,7 +232,7 @@ START_TEST(exit_with_pending_frees)
         /* Few, so that no batch fills up; many, so that some do. */
         pending_count = round % 4 == 0 ? 5 : round % 4 == 1 ? 300 : PENDING;
         for (size_t i = 0; i < pending_count; i++)
-            pending[i] = block_make(&rng, 16 + rng_below(&rng, 500));
+            pending[i] = make_block(&rng, 16 + rng_below(&rng, 500));
         run_all(3, free_some_and_end);
         size_t rss = suite_rss_bytes();
         if (round < 8)
@@ -276,25 +253,25 @@ static atomic_uint destructor_calls;
 static void destroy(void *value)
 {
     struct block *block = value;
-    block_check(block);
+    ck_assert(block_is_whole(block));
     unsigned calls = atomic_fetch_add(&destructor_calls, 1);
     struct rng rng = rng_make(400 + calls);
     for (int i = 0; i < 20; i++)
-        block_end(block_make(&rng, rng_size(&rng, 12)));
+        end_block(make_block(&rng, rng_size(&rng, 12)));
     /* Come back in the next iteration, with a block made in this one. */
     for (unsigned k = 0; k < KEYS; k++)
         if (pthread_getspecific(keys[k]) == NULL && rng_below(&rng, 2)) {
-            pthread_setspecific(keys[k], block_make(&rng, 100));
+            pthread_setspecific(keys[k], make_block(&rng, 100));
             break;
         }
-    block_end(atomic_exchange(&shared[calls % SHARED], block));
+    end_block(atomic_exchange(&shared[calls % SHARED], block));
 }
 
 static void *live_with_keys(void *arg)
 {
     struct rng rng = rng_make(500 + (uintptr_t)arg);
     for (int k = 0; k < KEYS; k++)
-        pthread_setspecific(keys[k], block_make(&rng, rng_size(&rng, 11)));
+        pthread_setspecific(keys[k], make_block(&rng, rng_size(&rng, 11)));
     return NULL;
 }
 
@@ -314,7 +291,7 @@ START_TEST(destructors_allocate_and_free)
     for (int round = 0; round < 200; round++) {
         run_all(3, live_with_keys);
         pthread_t thread;
-        start(&thread, free_only_at_end, block_make(&rng, 50));
+        start(&thread, free_only_at_end, make_block(&rng, 50));
         pthread_join(thread, NULL);
         if (round == 50)
             highest = suite_rss_bytes();
@@ -332,9 +309,9 @@ static void *live_shortly(void *arg)
     struct rng rng = rng_make(700 + (uintptr_t)arg);
     struct block *block[50];
     for (int i = 0; i < 50; i++)
-        block[i] = block_make(&rng, rng_size(&rng, 10));
+        block[i] = make_block(&rng, rng_size(&rng, 10));
     for (int i = 0; i < 50; i++)
-        block_end(block[i]);
+        end_block(block[i]);
     return NULL;
 }
 
@@ -361,8 +338,8 @@ static void *wait_for_cancel(void *arg)
 {
     struct rng rng = rng_make(800 + (uintptr_t)arg);
     for (;;) {
-        block_end(atomic_exchange(&shared[rng_below(&rng, SHARED)],
-                                  block_make(&rng, rng_size(&rng, 10))));
+        end_block(atomic_exchange(&shared[rng_below(&rng, SHARED)],
+                                  make_block(&rng, rng_size(&rng, 10))));
         pthread_testcancel();
     }
     return NULL;

@@ -26,6 +26,7 @@
 # make check LOG_COMPILER='qemu-aarch64-static'        or --with-emulator
 
 check_modules = \
+	tests/check_calloc \
 	tests/check_compat \
 	tests/check_death \
 	tests/check_fork \
@@ -48,6 +49,7 @@ library_scripts = \
 
 preload_scripts = \
 	tests/cxx.sh \
+	tests/dlopen.sh \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh
 
@@ -59,6 +61,7 @@ check_files = \
 check_directories = tests/attacks tests/cxx tests/integration tests/support
 
 support_sources = \
+	tests/support/block.h \
 	tests/support/crime.c tests/support/crime.h \
 	tests/support/death.c tests/support/death.h \
 	tests/support/pattern.h \

@@ -10,22 +10,28 @@
 #include "arena.h"
 
 #include "entropy.h"
+#include "options.h"
 #include "os.h"
 #include "retire.h"
 #include "sizeclass.h"
 
 HIDDEN union map_page merlon_map_page;
 
-static struct arena arenas[ARENA_COUNT_MAX];
-static unsigned open_count; /* published arenas */
+struct arena arenas[ARENA_COUNT_MAX];
+unsigned arenas_open; /* published ones */
 static unsigned next_arena; /* claimed slots of the table */
 
 enum {
     /* An arena never gets smaller than this many words of granules. */
     WORDS_MIN = 2,
     WINDOW_MIN = GRANULES_WORD,
+    HEAPS_SHARE = 64, /* of the slab part, for heaps */
     BIT_WORDS_PER_GRANULE = 1 << (GRANULE_SHIFT - UNIT_SHIFT - 6),
 };
+
+/* Terabytes, where there are 47 bits; else an eighth of a gigabyte. */
+#define ARENA_BYTES_WANTED                                                   \
+    (sizeof(size_t) == 8 ? UINT64_C(1) << 41 : UINT64_C(1) << 27)
 
 /* The largest slab alignment: bases of arenas are multiples of it. */
 static const size_t arena_alignment =
@@ -34,7 +40,7 @@ static const size_t arena_alignment =
 unsigned arena_count(void)
 {
     /* Acquire: the fields of a published arena are complete. */
-    return __atomic_load_n(&open_count, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&arenas_open, __ATOMIC_ACQUIRE);
 }
 
 struct arena *arena_at(unsigned index)
@@ -78,7 +84,9 @@ static void lay_out(struct layout *l, size_t slab_bytes, size_t span_bytes,
                        * sizeof(struct record));
     l->state = EXACT_STATE ? pages(bits) : 0;
     l->pending = STRICT_REMOTE ? pages(bits) : 0;
-    l->heaps = first ? pages(slab_bytes / 64) : 0;
+    /* Small arenas need room for a few hundred heaps all the same. */
+    l->heaps = !first ? 0
+        : pages(slab_bytes / (slab_bytes >> 30 ? HEAPS_SHARE : 4));
     l->total = l->slab_words + l->span_words + l->records + l->state
         + l->pending + l->heaps;
 }
@@ -187,8 +195,10 @@ static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
 static size_t wanted_bytes(size_t least)
 {
     size_t left = os_address_space_left();
-    size_t wanted = sizeof(size_t) == 8 ? (size_t)1 << 41 : (size_t)1 << 27;
+    size_t wanted = (size_t)ARENA_BYTES_WANTED;
 
+    if (options_get()->arena_bytes != 0)
+        wanted = align_up(options_get()->arena_bytes, 2 * arena_alignment);
     if (left != SIZE_MAX || sizeof(size_t) == 4) {
         /* Whole words of granules in each half. */
         wanted = size_min(wanted, left / 4);
@@ -204,7 +214,10 @@ static bool open_arena(struct arena *arena, size_t span_bytes, bool first)
     size_t wanted = wanted_bytes(least);
 
     for (;; wanted = align_down(wanted / 2, 2 * arena_alignment)) {
-        size_t slack = wanted >= (size_t)1 << 40 ? wanted / 4 : 0;
+        /* Where there is plenty, the base is random beyond what the kernel
+           does. */
+        size_t slack = wanted == (size_t)ARENA_BYTES_WANTED
+            && sizeof(size_t) == 8 ? wanted / 4 : 0;
         wanted = size_max(wanted, size_max(least, 2 * arena_alignment));
         if (reserve(arena, wanted / 2, wanted / 2, slack, first))
             break;
@@ -229,7 +242,7 @@ bool arena_start(void)
     publish_map(&arenas[0]);
     next_arena = 1;
     /* Release: readers of the count see the arena's fields. */
-    __atomic_store_n(&open_count, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&arenas_open, 1, __ATOMIC_RELEASE);
     return true;
 }
 
@@ -252,7 +265,7 @@ static bool open_another(size_t span_bytes)
         __atomic_store_n(&next_arena, index, __ATOMIC_RELEASE);
         return false;
     }
-    __atomic_store_n(&open_count, index + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&arenas_open, index + 1, __ATOMIC_RELEASE);
     return true;
 }
 

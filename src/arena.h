@@ -82,6 +82,11 @@ bool arena_purge(bool now);
 /* Commit the beginning of the heaps' memory. */
 bool arena_commit_heaps(size_t bytes);
 
+/* The table and how many of it are published: for publish.c, which shows them
+   to who reads the process from outside. */
+extern struct arena arenas[ARENA_COUNT_MAX];
+extern unsigned arenas_open;
+
 struct arena_figures {
     size_t committed_bytes, slab_bytes, span_bytes, dirty_bytes;
 };

@@ -12,7 +12,7 @@
 
 char merlon_last_report[512] __attribute__((visibility("default")));
 
-static const char *const kind_text[DIE_KIND_COUNT] = {
+const char *const die_kind_text[DIE_KIND_COUNT] = {
     [DIE_DOUBLE_FREE] = "double free",
     [DIE_INVALID_POINTER] = "invalid pointer",
     [DIE_WRITE_AFTER_FREE] = "write after free",
@@ -22,7 +22,7 @@ static const char *const kind_text[DIE_KIND_COUNT] = {
     [DIE_METADATA] = "corrupted metadata",
 };
 
-static unsigned long counts[DIE_KIND_COUNT];
+unsigned long die_counts[DIE_KIND_COUNT];
 static bool keep_going;
 static bool output_chosen;
 static int output = 2;
@@ -75,7 +75,7 @@ static void format(struct line *line, enum die_kind kind,
 {
     line->length = 0;
     put_text(line, "merlon: ");
-    put_text(line, kind_text[kind]);
+    put_text(line, die_kind_text[kind]);
     if (facts->call.function) {
         put_text(line, " in ");
         put_text(line, facts->call.function);
@@ -173,7 +173,7 @@ void die_note(enum die_kind kind, const struct die_facts *facts)
     struct line line;
 
     /* Relaxed: a statistic. */
-    __atomic_fetch_add(&counts[kind], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&die_counts[kind], 1, __ATOMIC_RELAXED);
     format(&line, kind, facts);
     emit(&line);
 }
@@ -201,5 +201,5 @@ void die_remember_output(void)
 
 unsigned long die_count(enum die_kind kind)
 {
-    return __atomic_load_n(&counts[kind], __ATOMIC_RELAXED);
+    return __atomic_load_n(&die_counts[kind], __ATOMIC_RELAXED);
 }

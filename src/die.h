@@ -62,4 +62,8 @@ COLD void die_note(enum die_kind kind, const struct die_facts *facts);
 /* How often each kind was reported; readable from outside. */
 unsigned long die_count(enum die_kind kind);
 
+/* The counts, and what the kinds are called: for publish.c. */
+extern unsigned long die_counts[DIE_KIND_COUNT];
+extern const char *const die_kind_text[DIE_KIND_COUNT];
+
 #endif

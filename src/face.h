@@ -32,6 +32,7 @@ void face_free_sized(void *p, size_t bytes, size_t alignment);
 
 /* How many sized frees had a wrong size. */
 unsigned long face_mismatches(void);
+extern unsigned long face_mismatch_count; /* for publish.c */
 
 /* Set errno to ENOMEM and return NULL: the tail of every failure. */
 void *face_no_memory(void);

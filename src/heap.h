@@ -60,7 +60,7 @@ struct heap {
     uint32_t busy;      /* inside a slow path: a fork must not adopt it */
     uint32_t pulse;     /* slow calls until the next look at the clock */
     uint32_t line_draw; /* where the next write-check looks */
-    uint64_t taken;     /* slots ever moved into a stock */
+    uint64_t taken;     /* slots moved into a stock, less those put back */
     uint64_t last_tick_ms;
     uint64_t generation; /* of the process: see process.h */
     struct stream stream[RANDOM_STREAM];
@@ -249,6 +249,9 @@ void heap_mend(struct heap *heap);
 
 struct heap *heap_of_id(uint32_t id);
 uint32_t heap_count(void);
+
+/* Heaps ever made; their numbers are 1 and up. For publish.c. */
+extern uint32_t heaps_opened;
 
 /* Look at the clock; purge what has waited long enough. */
 void heap_tick(struct heap *heap);

@@ -14,7 +14,7 @@
 
 enum { TICK_MS = 400, CALLS_PER_TICK = 32 };
 
-static uint32_t opened;       /* heaps ever made; their numbers are 1.. */
+uint32_t heaps_opened;
 static size_t committed;      /* bytes of the array that are writable */
 static uint64_t parked;       /* stack of ended heaps: tag 32 | number 32 */
 static uint64_t purge_ms;     /* when the arenas were last looked at */
@@ -33,7 +33,7 @@ struct heap *heap_of_id(uint32_t id)
 
 uint32_t heap_count(void)
 {
-    return __atomic_load_n(&opened, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&heaps_opened, __ATOMIC_ACQUIRE);
 }
 
 static struct heap *unpark(void)
@@ -71,7 +71,7 @@ static void park(struct heap *heap)
    idempotent, so two threads may both do it. */
 static struct heap *make(void)
 {
-    uint32_t id = __atomic_load_n(&opened, __ATOMIC_RELAXED);
+    uint32_t id = __atomic_load_n(&heaps_opened, __ATOMIC_RELAXED);
 
     do {
         size_t end = (uintptr_t)(heap_array() + id + 1)
@@ -85,7 +85,7 @@ static struct heap *make(void)
                 return NULL;
             __atomic_store_n(&committed, step, __ATOMIC_RELEASE);
         }
-    } while (!__atomic_compare_exchange_n(&opened, &id, id + 1, true,
+    } while (!__atomic_compare_exchange_n(&heaps_opened, &id, id + 1, true,
                                           __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
     struct heap *heap = heap_of_id(id + 1);
@@ -102,13 +102,15 @@ struct heap *heap_open(void)
     return heap;
 }
 
-/* Slots in the stock go back to the slab they came from. */
+/* Slots in the stock go back to the slab they came from: they were never
+   served, so they are not taken. */
 static void empty_stock(struct heap *heap, unsigned class)
 {
     if (SLOT_QUEUE) {
         struct stock *stock = heap_stock(heap, class);
         uint32_t count = stock->count;
         stock->count = 0;
+        heap->taken -= count;
         while (count > 0)
             slab_put(stock->slab, stock->base + stock->slot[--count]);
         return;
@@ -119,6 +121,7 @@ static void empty_stock(struct heap *heap, unsigned class)
     while (slot) {
         user_word *next = *(user_word **)slot;
         slab_put(slab, (uintptr_t)slot);
+        heap->taken--;
         slot = next;
     }
 }

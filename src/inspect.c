@@ -53,7 +53,7 @@ void face_gather(struct face_stats *stats)
     stats->free_bytes = figures.slab_bytes > stats->live_bytes
         ? figures.slab_bytes - stats->live_bytes : 0;
     stats->span_bytes = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);
-    stats->span_count = __atomic_load_n(&span_live_count, __ATOMIC_RELAXED);
+    stats->span_count = span_live_count();
     stats->live_bytes += stats->span_bytes;
     stats->live_count += stats->span_count;
     stats->committed_bytes = figures.committed_bytes;

@@ -18,12 +18,22 @@ core_sources = \
 	src/heap_life.c \
 	src/thread.h src/process.h src/thread.c src/process.c \
 	src/face.h src/fast.h src/malloc.c src/memalign.c src/inspect.c \
-	src/compat.c
+	src/publish.h src/publish.c src/compat.c
 
 face_sources = src/override.c src/cxx.c src/dlopen.c
 
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h
+
+# The operator's tool. It runs none of the library's code: src/publish.h is all
+# that the two share.
+if SHIPPED
+bin_PROGRAMS = merlon-stat
+dist_man1_MANS = doc/merlon-stat.1
+endif
+merlon_stat_SOURCES = tools/merlon-stat.c src/publish.h
+merlon_stat_CFLAGS = $(core_cflags)
+merlon_stat_LDADD =
 
 noinst_LTLIBRARIES = libmerlon-core.la
 libmerlon_core_la_SOURCES = $(core_sources)

@@ -17,7 +17,7 @@
 
 enum { REALLOC_MOVE_BYTES = 1 << 20 };
 
-static unsigned long mismatches;
+unsigned long face_mismatch_count;
 
 void *face_no_memory(void)
 {
@@ -187,7 +187,7 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
         struct die_facts facts = { .call = call, .pointer = p,
                                    .slot_bytes = usable_bytes(record) };
         /* Relaxed: a statistic. One line for the first, then only counts. */
-        bool first = __atomic_fetch_add(&mismatches, 1, __ATOMIC_RELAXED) == 0;
+        bool first = __atomic_fetch_add(&face_mismatch_count, 1, __ATOMIC_RELAXED) == 0;
         if (options->size_mismatch == OPTION_ABORT)
             die(DIE_SIZE_MISMATCH, &facts);
         else if (first)
@@ -199,7 +199,7 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
 
 unsigned long face_mismatches(void)
 {
-    return __atomic_load_n(&mismatches, __ATOMIC_RELAXED);
+    return __atomic_load_n(&face_mismatch_count, __ATOMIC_RELAXED);
 }
 
 /* --- realloc ----------------------------------------------------------- */

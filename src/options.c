@@ -45,18 +45,50 @@ static bool parse_action(const char *value, size_t length, bool may_ignore,
     return true;
 }
 
+/* Decimal digits at the start of the text; false without one or when they do
+   not fit. */
+static bool parse_digits(const char *value, size_t length, size_t *used,
+                         size_t *number)
+{
+    *number = 0;
+    for (*used = 0; *used < length; ++*used) {
+        unsigned digit = (unsigned)(value[*used] - '0');
+        if (digit > 9)
+            break;
+        if (__builtin_mul_overflow(*number, 10, number)
+            || __builtin_add_overflow(*number, digit, number))
+            return false;
+    }
+    return *used != 0;
+}
+
 static bool parse_descriptor(const char *value, size_t length, int *descriptor)
 {
-    int number = 0;
+    size_t used, number;
 
-    if (length == 0 || length > 6)
+    if (!parse_digits(value, length, &used, &number) || used != length
+        || number > 1 << 20)
         return false;
-    for (size_t i = 0; i < length; i++) {
-        if (value[i] < '0' || value[i] > '9')
+    *descriptor = (int)number;
+    return true;
+}
+
+static bool parse_bytes(const char *value, size_t length, size_t *bytes)
+{
+    static const char units[] = "KMGT";
+    size_t used, number;
+
+    if (!parse_digits(value, length, &used, &number))
+        return false;
+    if (used != length) {
+        const char *unit = memchr(units, value[used], sizeof units - 1);
+        unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+        if (!unit || used + 1 != length || shift >= 8 * sizeof(size_t)
+            || number > SIZE_MAX >> shift)
             return false;
-        number = number * 10 + (value[i] - '0');
+        number <<= shift;
     }
-    *descriptor = number;
+    *bytes = number;
     return true;
 }
 
@@ -76,6 +108,8 @@ static bool parse_one(struct options *options, const char *name, size_t length)
                             &options->size_mismatch);
     if (is_word(name, name_length, "report_fd"))
         return parse_descriptor(value, value_length, &options->report_fd);
+    if (is_word(name, name_length, "arena"))
+        return parse_bytes(value, value_length, &options->arena_bytes);
     return false;
 }
 

@@ -19,6 +19,9 @@ struct options {
     enum option_action size_mismatch;
     /* report_fd=N: where reports go; 2 means "descriptor 2 as at start". */
     int report_fd;
+    /* arena=BYTES[K|M|G|T]: address space to reserve at once; 0: by the
+       machine and its limits. For emulators, which pay for each page. */
+    size_t arena_bytes;
 };
 
 /* Read-only after options_read under SEALED_STATE. */

@@ -10,6 +10,7 @@
 #ifndef MERLON_SCRUB_H
 #define MERLON_SCRUB_H
 
+#include "os.h"
 #include "policy.h"
 
 typedef uint64_t MAY_ALIAS scrub_pair
@@ -18,6 +19,7 @@ typedef uint64_t MAY_ALIAS scrub_pair
 enum {
     SCRUB_WHOLE_BYTES = 256,
     SCRUB_LINE_BYTES = 64,
+    SCRUB_PURGE_BYTES = 128 << 10, /* from here on by giving pages back */
 };
 
 /*
@@ -28,6 +30,15 @@ static ALWAYS_INLINE void scrub_store(uintptr_t at, unsigned pairs)
 {
     for (unsigned i = 0; i < pairs; i++)
         ((scrub_pair *)at)[i] = (scrub_pair){ 0, 0 };
+}
+
+/* Large slots wait long for their reuse: their pages go back meanwhile. Under
+   mlockall the kernel refuses; then zeros must be written. */
+static NOINLINE void scrub_large(uintptr_t slot, size_t slot_bytes)
+{
+    if (slot_bytes < SCRUB_PURGE_BYTES || slot_bytes % os_page_bytes() != 0
+        || !os_purge((void *)slot, slot_bytes))
+        __builtin_memset((void *)slot, 0, slot_bytes);
 }
 
 static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)
@@ -45,7 +56,7 @@ static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)
         scrub_store(slot, 4);
         scrub_store(end - 4 * UNIT_BYTES, 4);
     } else {
-        __builtin_memset((void *)slot, 0, slot_bytes);
+        scrub_large(slot, slot_bytes);
     }
 }
 

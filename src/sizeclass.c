@@ -7,13 +7,14 @@
 /* Class of a request of n bytes, as a constant expression. */
 #define UNITS(n) (((n) + CANARY_BYTES + 15) / 16 + ((n) + CANARY_BYTES == 0))
 #define SLOT(n) (UNITS(n) * 16 - 1)
-#define TOP(n)                                                               \
-    (SLOT(n) >= 1024 ? 10 : SLOT(n) >= 512 ? 9                              \
-     : SLOT(n) >= 256 ? 8 : SLOT(n) >= 128 ? 7 : 0)
+/* The class inside the doubling that begins at 1 << top. */
+#define STEP(n, top)                                                         \
+    (CLASS_LINEAR_COUNT + ((top) - 7) * CLASS_STEPS                          \
+     + ((SLOT(n) >> ((top) - 3)) & 7))
 #define CLASS(n)                                                             \
-    (TOP(n) == 0 ? UNITS(n) - 1                                              \
-     : CLASS_LINEAR_COUNT + (TOP(n) - 7) * CLASS_STEPS                       \
-         + ((SLOT(n) >> (TOP(n) - 3)) & 7))
+    (SLOT(n) >= 1024 ? STEP(n, 10) : SLOT(n) >= 512 ? STEP(n, 9)             \
+     : SLOT(n) >= 256 ? STEP(n, 8) : SLOT(n) >= 128 ? STEP(n, 7)             \
+     : UNITS(n) - 1)
 #define ROW4(n) CLASS(n), CLASS(n + 1), CLASS(n + 2), CLASS(n + 3)
 #define ROW16(n) ROW4(n), ROW4(n + 4), ROW4(n + 8), ROW4(n + 12)
 #define ROW64(n) ROW16(n), ROW16(n + 16), ROW16(n + 32), ROW16(n + 48)
@@ -27,7 +28,7 @@ unsigned class_slab_granules(unsigned class)
 {
     size_t slot_bytes = class_slot_bytes(class);
     /* A random order needs enough slots to choose among. */
-    size_t slots = !RANDOM_ORDER ? 8 : slot_bytes <= 64 * 1024 ? 32 : 16;
+    size_t slots = !RANDOM_ORDER ? 8 : slot_bytes <= 64 * 1024 ? 32 : 8;
     size_t granules = bits_round_up_power(slots * slot_bytes) >> GRANULE_SHIFT;
 
     return granules == 0 ? 1 : (unsigned)size_min(granules, SLAB_GRANULES_MAX);

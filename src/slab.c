@@ -10,6 +10,8 @@
 enum {
     STRETCH_BYTES = 8192, /* fresh slots are touched about this much at once */
     STRETCH_SLOTS = 32,
+    STRETCH_BYTES_MAX = 2 << 20,
+    RESERVE_BYTES_MAX = 512 << 10,
 };
 
 uint64_t *slab_state_words(const struct record *slab)
@@ -79,7 +81,10 @@ uint32_t slab_reserve(const struct record *slab, bool alone)
     /* One slab alone waits for half of itself; several wait for each other,
        since slabs are reused first in, first out. */
     uint32_t reserve = alone ? slab->slots / 2 : slab->slots / 8;
+    /* Waiting slots are resident: of large ones few must do. */
+    uint32_t most = (uint32_t)size_max(RESERVE_BYTES_MAX / slab->slot_bytes, 2);
     reserve = (uint32_t)size_max(reserve, 16);
+    reserve = (uint32_t)size_min(reserve, most);
     return (uint32_t)size_min(reserve, slab->slots - slab->slots / 4);
 }
 
@@ -90,6 +95,7 @@ static uint32_t stretch(const struct record *slab, uint32_t room)
 
     /* The stretch doubles as the class grows. */
     count = size_max(count, slab->fresh);
+    count = size_min(count, size_max(STRETCH_BYTES_MAX / slab->slot_bytes, 1));
     count = size_min(count, slab->slots - slab->fresh);
     return (uint32_t)size_min(count, room);
 }

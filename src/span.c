@@ -14,7 +14,7 @@
 #include "os.h"
 #include "ring.h"
 
-size_t span_live_bytes, span_live_count;
+size_t span_live_bytes, span_born_count, span_freed_count;
 
 /* Freed ranges under GUARD_PAGES: inaccessible until they leave the ring. */
 static struct ring quarantine;
@@ -43,10 +43,10 @@ static void count_live(size_t bytes, bool born)
     /* Relaxed: statistics. */
     if (born) {
         __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&span_live_count, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&span_born_count, 1, __ATOMIC_RELAXED);
     } else {
         __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
-        __atomic_fetch_sub(&span_live_count, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&span_freed_count, 1, __ATOMIC_RELAXED);
     }
 }
 
@@ -184,43 +184,6 @@ bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all)
     return any;
 }
 
-void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
-                    struct span_cache *cache, bool *zeroed)
-{
-    size_t page = os_page_bytes();
-    uint64_t random = RANDOM_STREAM ? stream_draw(stream) : 0;
-    size_t front = align_up(guard_span_pages(random) * page, alignment);
-    size_t usable = align_up(bytes, page);
-    size_t total = front + usable + (GUARD_PAGES ? page : 0);
-    size_t granules, taken;
-
-    if (usable > PTRDIFF_MAX || front > PTRDIFF_MAX - usable - page)
-        return NULL;
-    if (!GUARD_PAGES && cache && alignment <= GRANULE_BYTES) {
-        struct record *cached = cache_take(cache, usable);
-        if (cached) {
-            *zeroed = false;
-            return publish(cached, usable);
-        }
-    }
-    if (alignment > GRANULE_BYTES)
-        total += alignment; /* runs are aligned to at most their size */
-    granules = (total + GRANULE_BYTES - 1) >> GRANULE_SHIFT;
-    struct record *first = arena_take_span(granules, random >> 8 | random << 56,
-                                           &taken, zeroed);
-    if (!first)
-        return NULL;
-    size_t index = record_index(first);
-    uintptr_t user = align_up(first->base + guard_span_pages(random) * page,
-                              alignment);
-    struct record *span = arena_record(user);
-    span->arena = first->arena;
-    span->base = user;
-    span->span_index = index;
-    span->span_granules = taken;
-    return publish(span, usable);
-}
-
 /* Make a freed span inaccessible at once. */
 static void lock_away(struct record *span)
 {
@@ -243,6 +206,57 @@ static void let_out(struct record *span)
     if (os_commit((void *)begin, end - begin))
         release_range(span, false);
     /* Else the addresses are given up: the kernel is out of mappings. */
+}
+
+/* Address space is short: the whole quarantine ends early. */
+static bool end_quarantine(void)
+{
+    struct record *span;
+    bool any = false;
+
+    while (GUARD_PAGES && (span = ring_take(&quarantine))) {
+        let_out(span);
+        any = true;
+    }
+    return any;
+}
+
+void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
+                    struct span_cache *cache, bool *zeroed)
+{
+    size_t page = os_page_bytes();
+    uint64_t random = RANDOM_STREAM ? stream_draw(stream) : 0;
+    size_t front = align_up(guard_span_pages(random) * page, alignment);
+    size_t usable = align_up(bytes, page);
+    size_t total = front + usable + (GUARD_PAGES ? page : 0);
+    size_t granules, taken;
+
+    if (usable > PTRDIFF_MAX || front > PTRDIFF_MAX - usable - page)
+        return NULL;
+    if (!GUARD_PAGES && cache && alignment <= GRANULE_BYTES) {
+        struct record *cached = cache_take(cache, usable);
+        if (cached) {
+            *zeroed = false;
+            return publish(cached, usable);
+        }
+    }
+    if (alignment > GRANULE_BYTES)
+        total += alignment; /* runs are aligned to at most their size */
+    granules = (total + GRANULE_BYTES - 1) >> GRANULE_SHIFT;
+    struct record *first = arena_take_span(granules, random, &taken, zeroed);
+    if (!first && end_quarantine())
+        first = arena_take_span(granules, random, &taken, zeroed);
+    if (!first)
+        return NULL;
+    size_t index = record_index(first);
+    uintptr_t user = align_up(first->base + guard_span_pages(random) * page,
+                              alignment);
+    struct record *span = arena_record(user);
+    span->arena = first->arena;
+    span->base = user;
+    span->span_index = index;
+    span->span_granules = taken;
+    return publish(span, usable);
 }
 
 void span_free(struct record *span, struct span_cache *cache,

@@ -51,7 +51,16 @@ bool span_resize(struct record *span, size_t bytes);
 /* Give back what waited longer than SPAN_CACHE_MS, or all. */
 bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all);
 
-/* Figures of the process. */
-extern size_t span_live_bytes, span_live_count;
+/* Figures of the process. Two counts that only grow tell how many live and how
+   many there ever were, at the price of one. */
+extern size_t span_live_bytes, span_born_count, span_freed_count;
+
+static inline size_t span_live_count(void)
+{
+    /* Acquire: in this order, so that it is hardly ever below zero. */
+    size_t freed = __atomic_load_n(&span_freed_count, __ATOMIC_ACQUIRE);
+
+    return __atomic_load_n(&span_born_count, __ATOMIC_RELAXED) - freed;
+}
 
 #endif

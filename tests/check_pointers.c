@@ -165,7 +165,8 @@ struct misuse {
 static void commit_misuse(const void *arg)
 {
     const struct misuse *misuse = arg;
-    char *before = crime_object(misuse->bytes), *p = crime_object(misuse->bytes);
+    char *before = crime_object(misuse->bytes);
+    char *p = crime_object(misuse->bytes);
     char *wrong = misuse->pointer->make(p, misuse->bytes);
     /* Neighbours may be where the pointer happens to point. */
     if (wrong == before || wrong == p)

@@ -51,7 +51,8 @@ preload_scripts = \
 	tests/cxx.sh \
 	tests/dlopen.sh \
 	tests/integration/preload_programs.sh \
-	tests/integration/preload_smoke.sh
+	tests/integration/preload_smoke.sh \
+	tests/stat.sh
 
 check_helpers =
 

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * publish.c - the constant that makes merlon readable from outside.
+ *
+ * Its addresses are filled in by the dynamic loader; then it is read-only.
+ * Nothing of it runs, so a process can be read that is stopped, sandboxed,
+ * chrooted or stuck in a loop.
+ */
+#include "publish.h"
+
+#include "arena.h"
+#include "face.h"
+#include "heap.h"
+
+#define FIELD(type, member)                                                  \
+    { offsetof(struct type, member), sizeof ((struct type *)0)->member }
+
+static const struct publish_switch switches[] = {
+    { "exact-state", EXACT_STATE },
+    { "strict-remote", STRICT_REMOTE },
+    { "encoded-links", ENCODED_LINKS },
+    { "random-order", RANDOM_ORDER },
+    { "delayed-reuse", DELAYED_REUSE },
+    { "class-isolation", CLASS_ISOLATION },
+    { "guard-pages", GUARD_PAGES },
+    { "scrub", SCRUB },
+    { "write-check", WRITE_CHECK },
+    { "canary", CANARY },
+    { "sealed-state", SEALED_STATE },
+};
+
+MERLON_EXPORT const struct publish merlon_process = {
+    .magic = PUBLISH_MAGIC,
+    .layout = PUBLISH_LAYOUT,
+    .address_bytes = sizeof(void *),
+    .number_count = PUBLISH_NUMBER_COUNT,
+    .field_count = PUBLISH_FIELD_COUNT,
+    .address_count = PUBLISH_ADDRESS_COUNT,
+    .address_offset = offsetof(struct publish, address),
+    .number = {
+        [NUMBER_GRANULE_SHIFT] = GRANULE_SHIFT,
+        [NUMBER_CLASS_COUNT] = CLASS_COUNT,
+        [NUMBER_ARENA_BYTES] = sizeof(struct arena),
+        [NUMBER_WORD_BYTES] = sizeof(struct granule_word),
+        [NUMBER_RECORD_BYTES] = sizeof(struct record),
+        [NUMBER_HEAP_BYTES] = sizeof(struct heap),
+        [NUMBER_HEAP_ALIGNMENT] = _Alignof(struct heap),
+        [NUMBER_STOCK_BYTES] = sizeof(struct stock),
+        [NUMBER_BIN_BYTES] = sizeof(struct bin),
+        [NUMBER_STOCKED] = SLOT_QUEUE,
+        [NUMBER_KIND_SLAB] = RECORD_SLAB,
+        [NUMBER_DETECTION_COUNT] = DIE_KIND_COUNT,
+        [NUMBER_SWITCH_COUNT] = sizeof switches / sizeof *switches,
+    },
+    .field = {
+        [FIELD_ARENA_RECORDS] = FIELD(arena, records),
+        [FIELD_ARENA_HEAPS] = FIELD(arena, heaps),
+        [FIELD_SLABS_WORDS] = FIELD(arena, slabs.words),
+        [FIELD_SLABS_WINDOW] = FIELD(arena, slabs.window),
+        [FIELD_SLABS_TAKEN] = FIELD(arena, slabs.taken),
+        [FIELD_SPANS_WORDS] = FIELD(arena, spans.words),
+        [FIELD_SPANS_WINDOW] = FIELD(arena, spans.window),
+        [FIELD_SPANS_TAKEN] = FIELD(arena, spans.taken),
+        [FIELD_WORD_USED] = FIELD(granule_word, used),
+        [FIELD_WORD_DIRTY] = FIELD(granule_word, dirty),
+        [FIELD_RECORD_SLAB] = FIELD(record, slab),
+        [FIELD_RECORD_BASE] = FIELD(record, base),
+        [FIELD_RECORD_SLOT_BYTES] = FIELD(record, slot_bytes),
+        [FIELD_RECORD_KIND] = FIELD(record, kind),
+        [FIELD_RECORD_TENANT] = FIELD(record, tenant),
+        [FIELD_RECORD_SLOTS] = FIELD(record, slots),
+        [FIELD_RECORD_UNTIL] = FIELD(record, until),
+        [FIELD_RECORD_REST] = FIELD(record, rest),
+        [FIELD_HEAP_TAKEN] = FIELD(heap, taken),
+        [FIELD_HEAP_GENERATION] = FIELD(heap, generation),
+        [FIELD_HEAP_STOCK] = FIELD(heap, stock),
+        [FIELD_HEAP_LIST] = FIELD(heap, list),
+        [FIELD_HEAP_BIN] = FIELD(heap, bin),
+        [FIELD_STOCK_COUNT] = FIELD(stock, count),
+        [FIELD_BIN_CURRENT] = FIELD(bin, current),
+    },
+    .address = {
+        [ADDRESS_SELF] = &merlon_process,
+        [ADDRESS_VERSION] = PACKAGE_VERSION,
+        [ADDRESS_VARIANT] = MERLON_HARDENING ? "hardened" : "fast",
+        [ADDRESS_ARENAS] = arenas,
+        [ADDRESS_ARENAS_OPEN] = &arenas_open,
+        [ADDRESS_HEAPS_OPENED] = &heaps_opened,
+        [ADDRESS_SPAN_BYTES] = &span_live_bytes,
+        [ADDRESS_SPANS_BORN] = &span_born_count,
+        [ADDRESS_SPANS_FREED] = &span_freed_count,
+        [ADDRESS_MISMATCHES] = &face_mismatch_count,
+        [ADDRESS_DETECTIONS] = die_counts,
+        [ADDRESS_DETECTION_TEXT] = die_kind_text,
+        [ADDRESS_SWITCHES] = switches,
+        [ADDRESS_LAST_REPORT] = merlon_last_report,
+    },
+};

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * publish.h - what merlon-stat needs to read a process from outside.
+ *
+ * The library exports one constant, merlon_process: where its tables are, how
+ * large their elements are, and where in these the fields are. Reading costs
+ * the process nothing, and the tool knows no struct of the library but this
+ * one; it may be older or newer, or built for other pointers.
+ *
+ * New entries go to the end of each list. Whoever reads checks the counts, and
+ * takes what is missing as zero. Another meaning: another PUBLISH_LAYOUT.
+ *
+ * This header stands alone: the tool includes it too.
+ */
+#ifndef MERLON_PUBLISH_H
+#define MERLON_PUBLISH_H
+
+#include <stdint.h>
+
+enum { PUBLISH_LAYOUT = 1, PUBLISH_MAGIC_BYTES = 16 };
+
+#define PUBLISH_MAGIC "merlon-process\n"
+#define PUBLISH_SYMBOL "merlon_process"
+
+enum publish_number {
+    NUMBER_GRANULE_SHIFT,
+    NUMBER_CLASS_COUNT,
+    NUMBER_ARENA_BYTES,     /* of one element of a table */
+    NUMBER_WORD_BYTES,      /* struct granule_word: 64 granules */
+    NUMBER_RECORD_BYTES,
+    NUMBER_HEAP_BYTES,
+    NUMBER_HEAP_ALIGNMENT,
+    NUMBER_STOCK_BYTES,
+    NUMBER_BIN_BYTES,
+    NUMBER_STOCKED,         /* 1: heaps have stocks, 0: lists */
+    NUMBER_KIND_SLAB,       /* value of a record's kind */
+    NUMBER_DETECTION_COUNT,
+    NUMBER_SWITCH_COUNT,
+    PUBLISH_NUMBER_COUNT
+};
+
+enum publish_field {
+    FIELD_ARENA_RECORDS,
+    FIELD_ARENA_HEAPS,      /* the first heap: a page on, then aligned up */
+    FIELD_SLABS_WORDS,      /* of an arena */
+    FIELD_SLABS_WINDOW,
+    FIELD_SLABS_TAKEN,
+    FIELD_SPANS_WORDS,
+    FIELD_SPANS_WINDOW,
+    FIELD_SPANS_TAKEN,
+    FIELD_WORD_USED,
+    FIELD_WORD_DIRTY,
+    FIELD_RECORD_SLAB,
+    FIELD_RECORD_BASE,
+    FIELD_RECORD_SLOT_BYTES,
+    FIELD_RECORD_KIND,
+    FIELD_RECORD_TENANT,    /* size class + 1 */
+    FIELD_RECORD_SLOTS,
+    FIELD_RECORD_UNTIL,     /* used slots = until + rest */
+    FIELD_RECORD_REST,
+    FIELD_HEAP_TAKEN,
+    FIELD_HEAP_GENERATION,  /* 0: no thread has it */
+    FIELD_HEAP_STOCK,       /* of class 0; the array follows */
+    FIELD_HEAP_LIST,
+    FIELD_HEAP_BIN,
+    FIELD_STOCK_COUNT,
+    FIELD_BIN_CURRENT,      /* whose slots the list holds */
+    PUBLISH_FIELD_COUNT
+};
+
+enum publish_address {
+    ADDRESS_SELF,           /* of the constant: tells it from a copy */
+    ADDRESS_VERSION,        /* text */
+    ADDRESS_VARIANT,        /* text */
+    ADDRESS_ARENAS,
+    ADDRESS_ARENAS_OPEN,    /* 32 bits */
+    ADDRESS_HEAPS_OPENED,   /* 32 bits */
+    ADDRESS_SPAN_BYTES,     /* as wide as an address, and so on */
+    ADDRESS_SPANS_BORN,
+    ADDRESS_SPANS_FREED,
+    ADDRESS_MISMATCHES,
+    ADDRESS_DETECTIONS,     /* array of counts */
+    ADDRESS_DETECTION_TEXT, /* array of addresses of texts */
+    ADDRESS_SWITCHES,       /* array of publish_switch */
+    ADDRESS_LAST_REPORT,    /* text */
+    PUBLISH_ADDRESS_COUNT
+};
+
+struct publish_field_place {
+    uint32_t offset, bytes;
+};
+
+struct publish_switch {
+    const char *name;
+    uintptr_t on;
+};
+
+struct publish {
+    char magic[PUBLISH_MAGIC_BYTES];
+    uint32_t layout;
+    uint32_t address_bytes;
+    uint32_t number_count;
+    uint32_t field_count;
+    uint32_t address_count;
+    uint32_t address_offset; /* of address[] in this struct */
+    uint32_t number[PUBLISH_NUMBER_COUNT];
+    struct publish_field_place field[PUBLISH_FIELD_COUNT];
+    const volatile void *address[PUBLISH_ADDRESS_COUNT];
+};
+
+extern const struct publish merlon_process;
+
+#endif

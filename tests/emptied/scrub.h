@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scrub.h, emptied: nothing is zeroed, and nothing is verified. See
+ * tests/emptied.sh.
+ */
+#ifndef MERLON_SCRUB_H
+#define MERLON_SCRUB_H
+
+#include "policy.h"
+
+enum { SCRUB_WHOLE_BYTES = 256 };
+
+static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)
+{
+    (void)slot, (void)slot_bytes;
+}
+
+static inline bool scrub_range_is_zero(uintptr_t slot, size_t bytes)
+{
+    (void)slot, (void)bytes;
+    return true;
+}
+
+static ALWAYS_INLINE bool scrub_is_whole(uintptr_t slot, size_t slot_bytes,
+                                         uint32_t *draw)
+{
+    (void)slot, (void)slot_bytes, (void)draw;
+    return true;
+}
+
+#endif

@@ -219,7 +219,10 @@ static bool open_arena(struct arena *arena, size_t span_bytes, bool first)
         size_t slack = wanted == (size_t)ARENA_BYTES_WANTED
             && sizeof(size_t) == 8 ? wanted / 4 : 0;
         wanted = size_max(wanted, size_max(least, 2 * arena_alignment));
-        if (reserve(arena, wanted / 2, wanted / 2, slack, first))
+        /* One that is opened for a span has little room for slabs. */
+        size_t slabs = span_bytes == 0 ? wanted / 2
+            : WORDS_MIN * arena_alignment;
+        if (reserve(arena, slabs, wanted / 2, slack, first))
             break;
         if (wanted <= size_max(least, 2 * arena_alignment))
             return false;

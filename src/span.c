@@ -16,14 +16,17 @@
 
 size_t span_live_bytes, span_born_count, span_freed_count;
 
-/* Freed ranges under GUARD_PAGES: inaccessible until they leave the ring. */
+/* Freed ranges under GUARD_PAGES: inaccessible until they leave the ring. In
+   address space they take at most a share of the first arena. */
 static struct ring quarantine;
+static size_t quarantine_bytes;
 
 enum {
     /* Above this a freed span is unmapped memory, not guarded pages. */
     GUARD_WHOLE_BYTES_MAX = 16 << 20,
     /* A cached span may be this much larger than asked: one quarter. */
     CACHE_WASTE_SHIFT = 2,
+    QUARANTINE_SHARE = 4,
 };
 
 static uintptr_t range_base(const struct record *span)
@@ -201,11 +204,29 @@ static void let_out(struct record *span)
 {
     uintptr_t begin = range_base(span), end = range_end(span);
 
+    __atomic_fetch_sub(&quarantine_bytes, end - begin, __ATOMIC_RELAXED);
     /* Both are needed where guards and unmapped memory have met. */
     os_unguard((void *)begin, end - begin);
     if (os_commit((void *)begin, end - begin))
         release_range(span, false);
     /* Else the addresses are given up: the kernel is out of mappings. */
+}
+
+static void enter_quarantine(struct record *span)
+{
+    size_t bytes = range_end(span) - range_base(span);
+    size_t limit = arena_at(0)->span_bytes / QUARANTINE_SHARE;
+    /* Relaxed: a budget. */
+    size_t sum = __atomic_add_fetch(&quarantine_bytes, bytes,
+                                    __ATOMIC_RELAXED);
+    struct record *oldest = ring_put(&quarantine, span);
+
+    if (oldest)
+        let_out(oldest);
+    while (sum > limit && (oldest = ring_take(&quarantine))) {
+        let_out(oldest);
+        sum = __atomic_load_n(&quarantine_bytes, __ATOMIC_RELAXED);
+    }
 }
 
 /* Address space is short: the whole quarantine ends early. */
@@ -277,9 +298,7 @@ void span_free(struct record *span, struct span_cache *cache,
     count_live(span->span_bytes, false);
     if (GUARD_PAGES) {
         lock_away(span);
-        struct record *oldest = ring_put(&quarantine, span);
-        if (oldest)
-            let_out(oldest);
+        enter_quarantine(span);
     } else if (!cache || !cache_put(cache, span)) {
         release(span);
     }

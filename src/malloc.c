@@ -187,7 +187,8 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
         struct die_facts facts = { .call = call, .pointer = p,
                                    .slot_bytes = usable_bytes(record) };
         /* Relaxed: a statistic. One line for the first, then only counts. */
-        bool first = __atomic_fetch_add(&face_mismatch_count, 1, __ATOMIC_RELAXED) == 0;
+        bool first = __atomic_fetch_add(&face_mismatch_count, 1,
+                                        __ATOMIC_RELAXED) == 0;
         if (options->size_mismatch == OPTION_ABORT)
             die(DIE_SIZE_MISMATCH, &facts);
         else if (first)

@@ -58,7 +58,7 @@ compile() { # TREE CONFIG LISTINGS
     cp "$2" "$work/config.h"
     mkdir "$3"
     # shellcheck disable=SC2086,SC2016 # the flags are a list; sh -c expands
-    (cd "$work/src" && ls ./*.c | xargs -P $jobs -n 4 sh -c '
+    (cd "$work/src" && find . -name '*.c' | xargs -P $jobs -n 4 sh -c '
         for file in "$@"; do
             name=${file##*/}
             $CC -O2 -c -std=gnu17 -g0 -fPIC -fvisibility=hidden \

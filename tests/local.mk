@@ -42,12 +42,14 @@ check_modules = \
 check_scripts = \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
+	tests/emptied.sh \
 	tests/switches.sh
 
 library_scripts = \
 	tests/library.sh
 
 preload_scripts = \
+	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \
 	tests/integration/preload_programs.sh \
@@ -59,7 +61,8 @@ check_helpers =
 check_files = \
 	tests/installcheck.sh
 
-check_directories = tests/attacks tests/cxx tests/integration tests/support
+check_directories = tests/attacks tests/costs tests/cxx tests/emptied \
+	tests/integration tests/support
 
 support_sources = \
 	tests/support/block.h \

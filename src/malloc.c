@@ -37,7 +37,7 @@ static void *allocate_span(struct heap *heap, size_t bytes, size_t alignment,
     heap->busy++;
     p = span_allocate(bytes, alignment, heap_stream(heap), &heap->spans,
                       zeroed);
-    heap_tick(heap);
+    heap_beat(heap);
     if (!p && heap_trim(heap))
         p = span_allocate(bytes, alignment, heap_stream(heap), &heap->spans,
                           zeroed);
@@ -250,6 +250,14 @@ void *face_realloc(void *old, size_t bytes, const void *site)
         return face_no_memory();
     if (keeps(record, bytes))
         return old;
+    if (record->kind == RECORD_SLAB && bytes <= CLASS_REQUEST_MAX) {
+        p = fast_malloc(bytes);
+        if (p) {
+            memcpy(p, old, size_min(usable_bytes(record), bytes));
+            fast_free(old);
+        }
+        return p;
+    }
     if (record->kind != RECORD_SLAB && bytes > CLASS_REQUEST_MAX
         && span_resize(record, bytes))
         return old;

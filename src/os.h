@@ -32,6 +32,10 @@ bool os_commit(void *p, size_t bytes);
 /* Make memory inaccessible and free its pages. */
 bool os_decommit(void *p, size_t bytes);
 
+/* Make memory inaccessible; its pages stay until they are purged. Splits the
+   mapping in three. */
+bool os_close(void *p, size_t bytes);
+
 /* Free the pages. True: they read as zeros now. False: contents are kept. */
 bool os_purge(void *p, size_t bytes);
 

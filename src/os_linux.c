@@ -114,6 +114,11 @@ bool os_decommit(void *p, size_t bytes)
     return map(p, bytes, PROT_NONE, MAP_FIXED | MAP_NORESERVE) != NULL;
 }
 
+bool os_close(void *p, size_t bytes)
+{
+    return protect(p, bytes, PROT_NONE);
+}
+
 bool os_purge(void *p, size_t bytes)
 {
     return advise(p, bytes, MADV_DONTNEED);

@@ -69,6 +69,7 @@ struct record {
         struct {
             size_t span_bytes;      /* usable */
             size_t span_granules;   /* of its range */
+            size_t span_guarded;    /* bytes of guards behind it */
             size_t span_index;      /* of its range's first granule */
             uint64_t span_freed_ms; /* when it entered the cache */
         };

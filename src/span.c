@@ -19,14 +19,17 @@ size_t span_live_bytes, span_born_count, span_freed_count;
 /* Freed ranges under GUARD_PAGES: inaccessible until they leave the ring. In
    address space they take at most a share of the first arena. */
 static struct ring quarantine;
-static size_t quarantine_bytes;
+static size_t quarantine_bytes, quarantine_count;
 
 enum {
-    /* Above this a freed span is unmapped memory, not guarded pages. */
-    GUARD_WHOLE_BYTES_MAX = 16 << 20,
-    /* A cached span may be this much larger than asked: one quarter. */
-    CACHE_WASTE_SHIFT = 2,
+    /* Above this, pages are closed by protecting them, which costs mappings;
+       below by guards, which cost 40 ns for each page. */
+    GUARD_WHOLE_BYTES_MAX = 256 << 10,
+    /* A cached span may be twice as large as asked. */
+    CACHE_WASTE_SHIFT = 0,
     QUARANTINE_SHARE = 4,
+    /* Each may cost two mappings. */
+    QUARANTINE_COUNT_MAX = 64,
 };
 
 static uintptr_t range_base(const struct record *span)
@@ -69,6 +72,7 @@ static void guard_behind(struct record *span)
     size_t bytes = size_min(range_end(span) - at,
                             GUARD_SPAN_PAGES_MAX * os_page_bytes());
 
+    span->span_guarded = bytes;
     if (GUARD_PAGES && bytes != 0)
         os_guard((void *)at, bytes);
 }
@@ -163,7 +167,7 @@ static bool cache_put(struct span_cache *cache, struct record *span)
     }
     if (cache->bytes[0] + span->span_bytes > SPAN_CACHE_BYTES_MAX)
         return false;
-    span->span_freed_ms = os_clock_ms();
+    span->span_freed_ms = cache->now_ms[0];
     cache->bytes[0] += span->span_bytes;
     cache->span[place] = span;
     return true;
@@ -175,6 +179,7 @@ bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all)
 
     if (GUARD_PAGES)
         return false;
+    cache->now_ms[0] = now;
     for (unsigned i = 0; i < SPAN_CACHE_COUNT; i++) {
         struct record *span = cache->span[i];
         if (!span || (!all && now - span->span_freed_ms < SPAN_CACHE_MS))
@@ -187,27 +192,45 @@ bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all)
     return any;
 }
 
-/* Make a freed span inaccessible at once. */
-static void lock_away(struct record *span)
+/* Make pages inaccessible and free them. */
+static void lock_away(uintptr_t at, size_t bytes)
 {
-    void *p = (void *)span->base;
+    void *p = (void *)at;
 
-    if (span->span_bytes <= GUARD_WHOLE_BYTES_MAX
-        && os_guard(p, span->span_bytes))
+    if (bytes <= GUARD_WHOLE_BYTES_MAX && os_guards_are_cheap()
+        && os_guard(p, bytes))
         return;
-    if (!os_decommit(p, span->span_bytes))
-        __builtin_memset(p, 0, span->span_bytes);
+    /* Where the kernel keeps the pages (mlockall), nothing may be readable
+       when the addresses are used again. */
+    if (!os_purge(p, bytes))
+        __builtin_memset(p, 0, bytes);
+    os_close(p, bytes);
+}
+
+/* Guards first, where there are any, then protection. */
+static bool unlock(uintptr_t at, size_t bytes, bool guards)
+{
+    if (bytes == 0)
+        return true;
+    if (guards && !os_unguard((void *)at, bytes))
+        return false;
+    return os_commit((void *)at, bytes);
 }
 
 /* The oldest span of the quarantine leaves it. */
 static void let_out(struct record *span)
 {
-    uintptr_t begin = range_base(span), end = range_end(span);
+    uintptr_t begin = range_base(span);
+    size_t front = size_min(span->base - begin,
+                            GUARD_SPAN_PAGES_MAX * os_page_bytes());
 
-    __atomic_fetch_sub(&quarantine_bytes, end - begin, __ATOMIC_RELAXED);
-    /* Both are needed where guards and unmapped memory have met. */
-    os_unguard((void *)begin, end - begin);
-    if (os_commit((void *)begin, end - begin))
+    __atomic_fetch_sub(&quarantine_bytes, range_end(span) - begin,
+                       __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&quarantine_count, 1, __ATOMIC_RELAXED);
+    if (unlock(span->base, span->span_bytes,
+               span->span_bytes <= GUARD_WHOLE_BYTES_MAX)
+        && unlock(span->base - front, front, true)
+        && unlock(span->base + span->span_bytes, span->span_guarded, true))
         release_range(span, false);
     /* Else the addresses are given up: the kernel is out of mappings. */
 }
@@ -219,13 +242,16 @@ static void enter_quarantine(struct record *span)
     /* Relaxed: a budget. */
     size_t sum = __atomic_add_fetch(&quarantine_bytes, bytes,
                                     __ATOMIC_RELAXED);
+    size_t count = __atomic_add_fetch(&quarantine_count, 1, __ATOMIC_RELAXED);
     struct record *oldest = ring_put(&quarantine, span);
 
     if (oldest)
         let_out(oldest);
-    while (sum > limit && (oldest = ring_take(&quarantine))) {
+    while ((sum > limit || count > QUARANTINE_COUNT_MAX)
+           && (oldest = ring_take(&quarantine))) {
         let_out(oldest);
         sum = __atomic_load_n(&quarantine_bytes, __ATOMIC_RELAXED);
+        count = __atomic_load_n(&quarantine_count, __ATOMIC_RELAXED);
     }
 }
 
@@ -297,7 +323,7 @@ void span_free(struct record *span, struct span_cache *cache,
     }
     count_live(span->span_bytes, false);
     if (GUARD_PAGES) {
-        lock_away(span);
+        lock_away(span->base, span->span_bytes);
         enter_quarantine(span);
     } else if (!cache || !cache_put(cache, span)) {
         release(span);
@@ -311,8 +337,8 @@ static void shrink(struct record *span, size_t bytes)
 
     span->span_bytes = bytes;
     if (GUARD_PAGES) {
-        if (tail > GUARD_WHOLE_BYTES_MAX || !os_guard((void *)at, tail))
-            os_decommit((void *)at, tail);
+        lock_away(at, tail);
+        span->span_guarded += tail;
     } else {
         os_purge((void *)at, tail);
     }
@@ -331,9 +357,8 @@ static bool grow(struct record *span, size_t bytes)
         span->span_granules = granules;
     }
     uintptr_t at = span->base + span->span_bytes;
-    if (GUARD_PAGES
-        && (!os_unguard((void *)at, bytes - span->span_bytes)
-            || !os_commit((void *)at, bytes - span->span_bytes)))
+    /* All guards behind, then new ones. */
+    if (GUARD_PAGES && !unlock(at, span->span_guarded, true))
         return false;
     span->span_bytes = bytes;
     guard_behind(span);

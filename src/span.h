@@ -19,7 +19,7 @@
 #include "record.h"
 
 enum {
-    SPAN_CACHE_COUNT = 16,
+    SPAN_CACHE_COUNT = 8,
     SPAN_CACHE_BYTES_MAX = 64 << 20,
     SPAN_CACHE_MS = 1000,
 };
@@ -28,6 +28,7 @@ enum {
 struct span_cache {
     struct record *span[GUARD_PAGES ? 0 : SPAN_CACHE_COUNT];
     size_t bytes[GUARD_PAGES ? 0 : 1];
+    uint64_t now_ms[GUARD_PAGES ? 0 : 1]; /* the clock, at the last tick */
 };
 
 /*

@@ -58,10 +58,10 @@ compile() { # TREE CONFIG LISTINGS
     cp "$2" "$work/config.h"
     mkdir "$3"
     # shellcheck disable=SC2086,SC2016 # the flags are a list; sh -c expands
-    (cd "$work/src" && find . -name '*.c' | xargs -P $jobs -n 4 sh -c '
+    (cd "$work/src" && printf '%s\n' ./*.c | xargs -P $jobs -n 4 sh -c '
         for file in "$@"; do
             name=${file##*/}
-            $CC -O2 -c -std=gnu17 -g0 -fPIC -fvisibility=hidden \
+            $CC -O2 -c -std=gnu17 -g0 -Werror=implicit -fPIC -fvisibility=hidden \
                 -ftls-model=initial-exec -fno-builtin -fno-plt \
                 -fno-semantic-interposition -fexceptions \
                 -frandom-seed="$name" -D_GNU_SOURCE -I"$TOP/include" \

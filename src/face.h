@@ -18,8 +18,9 @@
 #include "merlon/merlon.h"
 
 /*
- * Allocate with an alignment. `alignment` is a power of two (any size). NULL and
- * errno ENOMEM when there is no memory or bytes > PTRDIFF_MAX. bytes may be 0.
+ * Allocate with an alignment. `alignment` is a power of two (any size). NULL
+ * and errno ENOMEM when there is no memory or bytes > PTRDIFF_MAX. bytes may
+ * be 0.
  */
 void *face_allocate_aligned(size_t alignment, size_t bytes);
 
@@ -46,7 +47,7 @@ struct face_stats {
     size_t committed_bytes;   /* writable arena memory */
     size_t slab_bytes;        /* arena memory that slabs hold */
     size_t free_bytes;        /* slab_bytes that no object uses */
-    size_t purgeable_bytes;   /* dirty and unused: what malloc_trim gives back */
+    size_t purgeable_bytes;   /* dirty and unused: malloc_trim gives it back */
     size_t heap_count;        /* heaps ever opened */
     size_t mismatch_count;    /* sized frees with a wrong size */
 };

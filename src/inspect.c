@@ -25,15 +25,32 @@ static void gather_slabs(const struct arena *arena, struct face_stats *stats)
     }
 }
 
+/* Slots of a list that no one changes: the list's own thread may. The count is
+   bounded, for it may be in the middle of a change. */
+static size_t list_length(struct heap *heap, unsigned class)
+{
+    const struct record *slab = heap->bin[class].current;
+    user_word *slot = slab ? *heap_list(heap, class) : NULL;
+    size_t count = 0;
+
+    while (slot && (uintptr_t)slot - slab->base
+           < (size_t)slab->slots * slab->slot_bytes && count < slab->slots) {
+        slot = *(user_word **)slot;
+        count++;
+    }
+    return count;
+}
+
 /* Slots in a stock are used for their slab, but nobody has them yet. */
 static void subtract_stocks(struct face_stats *stats)
 {
-    for (uint32_t id = 1; SLOT_QUEUE && id <= stats->heap_count; id++) {
+    for (uint32_t id = 1; id <= stats->heap_count; id++) {
         struct heap *heap = heap_of_id(id);
         for (unsigned class = 0; class < CLASS_COUNT; class++) {
-            struct stock *stock = heap_stock(heap, class);
-            stats->live_count -= stock->count;
-            stats->live_bytes -= (size_t)stock->count * stock->slot_bytes;
+            size_t count = SLOT_QUEUE ? heap_stock(heap, class)->count
+                : list_length(heap, class);
+            stats->live_count -= count;
+            stats->live_bytes -= count * class_slot_bytes(class);
         }
     }
 }

@@ -63,7 +63,7 @@ struct heap *thread_enter(void)
     if (heap == &before) {
         if (!process_start() || !(heap = open_heap()))
             return &before;
-        /* First the pointer: setspecific may allocate, and then must find it. */
+        /* First the pointer: setspecific may allocate, and must find it. */
         merlon_thread_heap = heap;
         pthread_setspecific(key, heap);
     } else if (heap == &after || heap->busy != 0) {

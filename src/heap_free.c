@@ -200,11 +200,15 @@ static void take_chain(struct record *slab, uint32_t head, uint32_t count,
     uint64_t *state = slab_state_words(slab);
     uint32_t end = slab->slots * slab->slot_bytes;
 
+    if (!SLOT_QUEUE && !EXACT_STATE && !SCRUB && !slab->list) {
+        /* As it is: nothing of it needs to be looked at. */
+        slab->list = (user_word *)(slab->base + head);
+        slab->until -= count;
+        return;
+    }
     while (count-- > 0) {
-        uint32_t link = 0;
-        user_word word = *(user_word *)(slab->base + head);
-        bool sound = link_decode(&slab->key, head, 0, word, &link);
-        uint32_t unit = link >> UNIT_SHIFT;
+        uint32_t unit = 0;
+        bool sound = chain_read(slab, head, &unit);
         if (SCRUB)
             *(user_word *)(slab->base + head) = 0;
         take_one(slab, state, head, call);

@@ -154,6 +154,38 @@ enum mail_result {
 };
 
 /*
+ * A slot's word in a chain: `link` is the unit of the next slot plus one; 0 ends
+ * the chain. Queues chain by keyed links; plain lists by addresses, so that
+ * the owner can take a chain over as a list without reading it.
+ */
+static inline void chain_write(const struct record *slab, uint32_t at,
+                               uint32_t link)
+{
+    user_word *word = (user_word *)(slab->base + at);
+
+    if (SLOT_QUEUE)
+        *word = link_encode(&slab->key, at, 0, link << UNIT_SHIFT);
+    else
+        *(uintptr_t MAY_ALIAS *)word = link == 0 ? 0
+            : slab->base + ((uintptr_t)(link - 1) << UNIT_SHIFT);
+}
+
+static inline bool chain_read(const struct record *slab, uint32_t at,
+                              uint32_t *link)
+{
+    const user_word *word = (const user_word *)(slab->base + at);
+
+    if (SLOT_QUEUE) {
+        bool sound = link_decode(&slab->key, at, 0, *word, link);
+        *link >>= UNIT_SHIFT;
+        return sound;
+    }
+    uintptr_t next = *(const uintptr_t MAY_ALIAS *)word;
+    *link = next == 0 ? 0 : (uint32_t)((next - slab->base) >> UNIT_SHIFT) + 1;
+    return true;
+}
+
+/*
  * Add a chain of `count` slots from byte offset `head` to `tail`. The chain is
  * ours until it is sent; its last link is written here.
  */
@@ -168,10 +200,7 @@ static inline enum mail_result mail_send_chain(struct record *slab,
     do {
         if (mail_owner(mail) == 0 && !loose)
             return MAIL_NOBODY;
-        /* Zero ends the chain; else the unit, plus one, of the next slot. */
-        uint64_t link = mail_head(mail);
-        *(user_word *)(slab->base + tail) = link_encode(
-            &slab->key, tail, 0, (uint32_t)link << UNIT_SHIFT);
+        chain_write(slab, tail, mail_head(mail));
         *sent = (mail & ~MAIL_CHAIN_MASK) | unit << MAIL_HEAD_SHIFT
             | (uint64_t)(mail_count(mail) + count) << MAIL_COUNT_SHIFT;
         if (mail_owner(mail) != 0)

@@ -12,7 +12,7 @@
 #ifndef MERLON_OUTBOX_H
 #define MERLON_OUTBOX_H
 
-#include "link.h"
+#include "mail.h"
 #include "record.h"
 
 enum {
@@ -46,8 +46,7 @@ static inline void parcel_add(struct parcel *parcel, uint32_t offset)
 {
     uint32_t link = parcel->count ? (parcel->head >> UNIT_SHIFT) + 1 : 0;
 
-    *(user_word *)(parcel->slab->base + offset) = link_encode(
-        &parcel->slab->key, offset, 0, link << UNIT_SHIFT);
+    chain_write(parcel->slab, offset, link);
     if (parcel->count == 0)
         parcel->tail = offset;
     parcel->head = offset;

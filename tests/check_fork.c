@@ -200,7 +200,7 @@ static enum verdict child_life(int round)
 
 static void fork_while_others_allocate(int rounds)
 {
-    begin_forks(12);
+    begin_forks(7);
     pthread_t thread[CHURNERS];
     struct rng rng = rng_make(5000);
     start_threads(thread, CHURNERS, churn);
@@ -260,7 +260,7 @@ static void *fork_often(void *arg)
 START_TEST(several_threads_fork)
 {
     pthread_t churner[2], forker[3];
-    begin_forks(6);
+    begin_forks(4);
     start_threads(churner, 2, churn);
     start_threads(forker, 3, fork_often);
     for (int i = 0; i < 3; i++)
@@ -334,7 +334,7 @@ static void storm(int forks)
                                .sa_flags = SA_RESTART};
     sigaction(SIGALRM, &action, NULL);
     storm_forks = storm_failures = 0;
-    begin_forks(8);
+    begin_forks(5);
     /* One shot at a time, at an odd distance, so that handlers do not starve
        the loop that they are to interrupt. */
     while (storm_forks < forks && storm_failures == 0) {
@@ -429,7 +429,7 @@ static void *flush_all(void *arg)
 START_TEST(fork_with_locked_streams)
 {
     pthread_t reader[4], flusher, forker[2];
-    begin_forks(8);
+    begin_forks(5);
     start_threads(reader, 4, read_lines);
     start_threads(&flusher, 1, flush_all);
     start_threads(forker, 2, fork_often);

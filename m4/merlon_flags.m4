@@ -14,14 +14,16 @@ m4_foreach_w([flag], [-std=gnu17 -fvisibility=hidden -ftls-model=initial-exec],
         [-Werror])
 ])
 
-# The compiler must not reason about the functions that we are.
+# The compiler must not reason about the functions that we are. And what a
+# switch turned off nobody calls: sections of their own let the linker drop it.
 AX_APPEND_COMPILE_FLAGS(m4_normalize([
     -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc
     -fno-builtin-reallocarray -fno-builtin-free -fno-builtin-aligned_alloc
     -fno-builtin-posix_memalign -fno-builtin-memalign -fno-builtin-valloc
     -fno-builtin-pvalloc -fno-builtin-cfree -fno-builtin-malloc_usable_size
     -fno-builtin-free_sized -fno-builtin-free_aligned_sized
-    -fno-plt -fno-semantic-interposition -fno-exceptions]),
+    -fno-plt -fno-semantic-interposition -fno-exceptions
+    -ffunction-sections -fdata-sections]),
     [MERLON_CFLAGS], [-Werror])
 AS_CASE([$host_cpu], [x86_64|i?86],
     [AX_APPEND_COMPILE_FLAGS([-fcf-protection], [MERLON_CFLAGS], [-Werror])])
@@ -35,7 +37,7 @@ AX_APPEND_COMPILE_FLAGS(
 
 AX_APPEND_LINK_FLAGS(m4_normalize([
     -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noexecstack -Wl,-z,text
-    -Wl,-z,defs -Wl,--as-needed]), [MERLON_LDFLAGS])
+    -Wl,-z,defs -Wl,--as-needed -Wl,--gc-sections]), [MERLON_LDFLAGS])
 # The archive of libsodium carries no CET marks: state ours for the whole.
 AS_CASE([$host_cpu], [x86_64|i?86],
     [AX_CHECK_LINK_FLAG([-Wl,-z,ibt -Wl,-z,shstk -Wl,--fatal-warnings],

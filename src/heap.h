@@ -36,8 +36,8 @@ struct stock {
     uint32_t count;
     uint32_t slot_bytes;
     uintptr_t base;          /* of the slab they lie in */
-    uint64_t *state;         /* its exact state */
     struct record *slab;
+    uint64_t *state[EXACT_STATE]; /* the slab's exact state */
     uint32_t slot[STOCK_SLOTS]; /* byte offsets in the slab */
 };
 
@@ -59,7 +59,7 @@ struct heap {
     uint32_t id;        /* 1 and up; 0: a stand-in that owns nothing */
     uint32_t busy;      /* inside a slow path: a fork must not adopt it */
     uint32_t pulse;     /* slow calls until the next look at the clock */
-    uint32_t line_draw; /* where the next write-check looks */
+    uint32_t line_draw[WRITE_CHECK]; /* where the next check looks */
     uint64_t taken;     /* slots moved into a stock, less those put back */
     uint64_t last_tick_ms;
     uint64_t generation; /* of the process: see process.h */
@@ -87,6 +87,20 @@ static ALWAYS_INLINE user_word **heap_list(struct heap *heap, unsigned class)
     user_word **first = heap->list;
 
     return first + class;
+}
+
+static ALWAYS_INLINE uint32_t *heap_line_draw(struct heap *heap)
+{
+    uint32_t *draw = heap->line_draw;
+
+    return draw;
+}
+
+static ALWAYS_INLINE uint64_t *stock_state(const struct stock *stock)
+{
+    uint64_t *const *state = stock->state;
+
+    return EXACT_STATE ? *state : NULL;
 }
 
 static inline struct stream *heap_stream(struct heap *heap)
@@ -121,11 +135,12 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, unsigned class)
     uint32_t offset = stock->slot[count];
     size_t slot_bytes = stock->slot_bytes;
     uintptr_t slot = stock->base + offset;
-    uint64_t word = exact_load(stock->state, offset);
+    uint64_t *state = stock_state(stock);
+    uint64_t word = exact_load(state, offset);
     if (unlikely(!exact_says_free(word, offset)
-                 || !scrub_is_whole(slot, slot_bytes, &heap->line_draw)))
+                 || !scrub_is_whole(slot, slot_bytes, heap_line_draw(heap))))
         return heap_take_failed(heap, class, slot);
-    exact_open(stock->state, word, offset);
+    exact_open(state, word, offset);
     canary_write(&stock->slab->key, slot, slot_bytes);
     return (void *)slot;
 }

@@ -63,7 +63,8 @@ static bool refill_stock(struct heap *heap, unsigned class,
     order_shuffle(stock->slot, count, heap_stream(heap));
     stock->base = slab->base;
     stock->slot_bytes = slab->slot_bytes;
-    stock->state = slab_state_words(slab);
+    if (EXACT_STATE)
+        *(uint64_t **)stock->state = slab_state_words(slab);
     stock->slab = slab;
     heap->taken += count;
     compiler_fence();

@@ -68,21 +68,25 @@ struct record *span_of(struct record *record, uintptr_t p)
 /* The guards behind the object: up to eight pages, if the range has them. */
 static void guard_behind(struct record *span)
 {
+    if (!GUARD_PAGES)
+        return;
     uintptr_t at = span->base + span->span_bytes;
     size_t bytes = size_min(range_end(span) - at,
                             GUARD_SPAN_PAGES_MAX * os_page_bytes());
 
     span->span_guarded = bytes;
-    if (GUARD_PAGES && bytes != 0)
+    if (bytes != 0)
         os_guard((void *)at, bytes);
 }
 
 static void guard_before(struct record *span)
 {
+    if (!GUARD_PAGES)
+        return;
     size_t bytes = size_min(span->base - range_base(span),
                             GUARD_SPAN_PAGES_MAX * os_page_bytes());
 
-    if (GUARD_PAGES && bytes != 0)
+    if (bytes != 0)
         os_guard((void *)(span->base - bytes), bytes);
 }
 

@@ -40,37 +40,40 @@ static char *make_among_others(size_t bytes)
     return victim;
 }
 
+/* Of the others every fourth lives to the end. */
 static void free_some_others(size_t bytes)
 {
     size_t count = crime_many(bytes, 200);
-    for (size_t i = 0; i < count; i += 3) {
-        m.free(kept[i]);
-        kept[i] = NULL;
-    }
+    for (size_t i = 0; i < count; i += 3)
+        if (i % 4 != 1) {
+            m.free(kept[i]);
+            kept[i] = NULL;
+        }
 }
 
 /*
  * Go on as programs do, until the victim's slot was used again: true. A slab
  * with few free slots may be left alone for good, so most of its objects are
  * freed; not all, as an empty slab's memory is given up, and the stray write
- * with it.
+ * with it. Then the heap grows and shrinks: it grows into what it has.
  */
 static bool go_on(const void *victim, size_t bytes)
 {
-    static char *window[400];
-    size_t live = crime_many(bytes, 400), count = 100 * live;
+    static char *wave[3000];
+    size_t count = crime_many(bytes, 3000);
     for (size_t i = 0; i < crime_many(bytes, 200); i++)
-        if (i % 8 != 1) {
+        if (i % 4 != 1) {
             m.free(kept[i]);
             kept[i] = NULL;
         }
-    if (bytes > 16 * KIB)
-        count = 4 * live;
-    for (size_t i = 0; i < count; i++) {
-        m.free(window[i % live]);
-        window[i % live] = crime_object(bytes);
-        if (window[i % live] == victim)
-            return true;
+    for (int waves = 0; waves < 4; waves++) {
+        for (size_t i = 0; i < count; i++) {
+            wave[i] = crime_object(bytes);
+            if (wave[i] == victim)
+                return true;
+        }
+        for (size_t i = 0; i < count; i++)
+            m.free(wave[i]);
     }
     return false;
 }

@@ -89,7 +89,7 @@ children_of() { # PID
     for steps_stat in /proc/[0-9]*/stat; do
         # The name is in parentheses and may hold anything: cut it away.
         sed 's/^\([0-9]*\) (.*) [A-Za-z] \([0-9]*\) .*/\1 \2/' "$steps_stat" \
-            2>/dev/null
+            2>/dev/null || : # it may have ended since
     done | awk -v parent="$1" '$2 == parent { print $1 }'
 }
 

@@ -72,7 +72,7 @@ done
 run 'allocation before main, at exit and after' ./early
 run "a program with libsodium's names" ./rand_interpose
 run 'fork while stdio allocates' ./fork_stdio
-echo done >plain.out
+echo "done" >plain.out
 plain=0
 for bytes in 48 600 5000 70000 400000 5000000; do
     run_with "no memory left, objects of $bytes bytes" \

@@ -66,7 +66,9 @@ static void list_last(struct record **first, struct record **last,
 bool heap_release_empty(struct heap *heap, struct record *slab)
 {
     struct bin *bin = bin_of(heap, slab);
+    struct die_call call = { .function = "free" };
 
+    slab_verify(slab, call);
     slab_close(slab);
     if (mail_let_go(slab, MAIL_ARENA, false) == MAIL_KEPT) {
         /* Post for an empty slab: a double free; the intake reports it. */

@@ -144,7 +144,10 @@ void options_read(void)
 {
     const char *text = os_environment("MERLON_OPTIONS");
     const char *bad;
+    static bool done; /* a start that a fork interrupted begins anew */
 
+    if (done)
+        return;
     sealed.options = defaults;
     /* One warning; what follows the bad part is read all the same. */
     for (bool warned = false; text && *text;) {
@@ -155,6 +158,7 @@ void options_read(void)
         warned = true;
         text = bad + strcspn(bad, ",");
     }
+    done = true;
     die_configure(sealed.options.on_error == OPTION_REPORT,
                   sealed.options.report_fd);
     if (SEALED_STATE)

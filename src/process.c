@@ -12,7 +12,11 @@
 #include "os.h"
 #include "thread.h"
 
-enum { COLD_START, STARTING, RUNNING };
+/* Other values: the number of the process that is starting merlon. */
+#define COLD_START UINT32_C(0)
+#define RUNNING UINT32_MAX
+
+enum { SPINS_PER_LOOK = 10000 };
 
 static uint32_t state;
 static uint64_t generation = 1;
@@ -47,13 +51,23 @@ static bool start(void)
 
 bool process_start(void)
 {
-    uint32_t expected = COLD_START;
+    uint32_t seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
+    uint32_t self, waited = 0;
     int saved = errno;
 
+    if (seen == RUNNING)
+        return true;
+    self = os_process_id();
     /* Acquire: whoever sees RUNNING sees everything that start() wrote. */
-    while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != RUNNING) {
-        expected = COLD_START;
-        if (__atomic_compare_exchange_n(&state, &expected, STARTING, false,
+    for (; seen != RUNNING; seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE)) {
+        /* Another thread starts merlon: microseconds, once in a process. But
+           if this is a child forked meanwhile, that thread is not here. */
+        if (seen == self || (seen != COLD_START
+                             && ++waited % SPINS_PER_LOOK != 0)) {
+            cpu_relax();
+            continue;
+        }
+        if (__atomic_compare_exchange_n(&state, &seen, self, false,
                                         __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
             bool started = start();
             __atomic_store_n(&state, started ? RUNNING : COLD_START,
@@ -61,8 +75,6 @@ bool process_start(void)
             errno = saved;
             return started;
         }
-        /* Another thread starts merlon: microseconds, once in a process. */
-        cpu_relax();
     }
     return true;
 }

@@ -12,6 +12,7 @@ enum {
     STRETCH_SLOTS = 32,
     STRETCH_BYTES_MAX = 2 << 20,
     RESERVE_BYTES_MAX = 512 << 10,
+    VERIFY_SLOTS = 64,
 };
 
 uint64_t *slab_state_words(const struct record *slab)
@@ -62,6 +63,29 @@ void slab_own(struct record *slab, struct heap *owner)
     /* Relaxed: readers compare it with themselves only; see record.h. */
     for (unsigned i = 0; i < granules; i++)
         __atomic_store_n(&slab[i].owner, owner, __ATOMIC_RELAXED);
+}
+
+static uint32_t take_queued(struct record *slab, uint32_t *slots,
+                            uint32_t room, uint32_t reserve,
+                            struct die_call call);
+
+void slab_verify(struct record *slab, struct die_call call)
+{
+    uint32_t slots[VERIFY_SLOTS];
+
+    if (!SLOT_QUEUE || !SCRUB)
+        return;
+    /* Taking the queue out verifies its links and makes them zero. */
+    while (slab_queued(slab) != 0) {
+        uint32_t count = take_queued(slab, slots, VERIFY_SLOTS, 0, call);
+        for (uint32_t i = 0; WRITE_CHECK && i < count; i++) {
+            if (unlikely(*(user_word *)(slab->base + slots[i]) != 0)) {
+                struct die_facts facts =
+                    slab_facts(slab, slab->base + slots[i], call);
+                die(DIE_WRITE_AFTER_FREE, &facts);
+            }
+        }
+    }
 }
 
 void slab_close(struct record *slab)
@@ -163,13 +187,9 @@ static uint32_t take_fresh(struct record *slab, uint32_t *slots, uint32_t room)
 {
     uint32_t count = stretch(slab, room);
 
-    for (uint32_t i = 0; i < count; i++) {
+    /* In an earlier life of the slab they were scrubbed, links included. */
+    for (uint32_t i = 0; i < count; i++)
         slots[i] = (slab->fresh + i) * slab->slot_bytes;
-        /* In an earlier life of the slab a link may have stood here; all
-           else was scrubbed. */
-        if (SCRUB && !slab->zeroed)
-            *(user_word *)(slab->base + slots[i]) = 0;
-    }
     slab->fresh += count;
     return count;
 }

@@ -94,8 +94,9 @@ static void *others_object(char *p, size_t bytes)
     }
 FIXED(null_page, 0x10)
 FIXED(odd_null_page, 0x1)
-FIXED(non_canonical, UINT64_C(0xdead000000000000))
-FIXED(just_non_canonical, UINT64_C(0x0000800000000000))
+/* With 32 bits every address is canonical: the ends of it must do. */
+FIXED(non_canonical, sizeof(void *) == 8 ? UINT64_C(0xdead000000000000) : 0xdead0000)
+FIXED(just_non_canonical, sizeof(void *) == 8 ? UINT64_C(0x0000800000000000) : 0xfffff000)
 FIXED(kernel_address, UINT64_C(0xffffffff81000000))
 FIXED(last_address, UINTPTR_MAX - 15)
 FIXED(minus_one, UINTPTR_MAX)

@@ -69,12 +69,14 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
     struct die_call call = { .function = "free" };
 
     slab_verify(slab, call);
-    slab_close(slab);
+    slab_own(slab, NULL);
     if (mail_let_go(slab, MAIL_ARENA, false) == MAIL_KEPT) {
         /* Post for an empty slab: a double free; the intake reports it. */
         slab_own(slab, heap);
         return false;
     }
+    /* Nobody can claim it now: its records may be taken back. */
+    slab_close(slab);
     bin->slabs--;
     arena_give_slab(slab, class_slab_granules(record_class(slab)));
     return true;

@@ -154,9 +154,9 @@ enum mail_result {
 };
 
 /*
- * A slot's word in a chain: `link` is the unit of the next slot plus one; 0 ends
- * the chain. Queues chain by keyed links; plain lists by addresses, so that
- * the owner can take a chain over as a list without reading it.
+ * A slot's word in a chain: `link` is the unit of the next slot plus one; 0
+ * ends the chain. Queues chain by keyed links; plain lists by addresses, so
+ * that the owner can take a chain over as a list without reading it.
  */
 static inline void chain_write(const struct record *slab, uint32_t at,
                                uint32_t link)

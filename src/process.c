@@ -16,11 +16,17 @@
 #define COLD_START UINT32_C(0)
 #define RUNNING UINT32_MAX
 
-enum { SPINS_PER_LOOK = 10000 };
+enum {
+    SPINS_PER_LOOK = 10000,
+    /* Burying a heap writes to pages that parent and child share: a child that
+       lives shortly must not pay for it. */
+    BURIAL_PATIENCE = 1000,
+};
 
 static uint32_t state;
 static uint64_t generation = 1;
 static uint32_t next_to_bury; /* heap number; 0: nothing to bury */
+static uint32_t patience;     /* slow calls before the first burial */
 
 /* Zero in the child of a fork. On a page of its own. */
 static uint64_t *fork_word;
@@ -86,6 +92,7 @@ uint64_t process_generation(void)
         *fork_word = 1;
         generation++;
         next_to_bury = 1;
+        patience = BURIAL_PATIENCE;
     }
     return generation;
 }
@@ -101,6 +108,12 @@ void process_bury_one(struct heap *mine)
 
     if (likely(id == 0))
         return;
+    /* Relaxed: only a delay; a lost count does not matter. */
+    uint32_t left = __atomic_load_n(&patience, __ATOMIC_RELAXED);
+    if (left != 0) {
+        __atomic_store_n(&patience, left - 1, __ATOMIC_RELAXED);
+        return;
+    }
     if (id > heap_count()) {
         __atomic_store_n(&next_to_bury, 0, __ATOMIC_RELAXED);
         return;
@@ -125,8 +138,14 @@ static void in_child(void)
         *fork_word = 0;
 }
 
-/* Not from start(): registering may allocate. */
-__attribute__((constructor)) static void register_handler(void)
+/*
+ * Most programs have allocated long before. But where none has, start now,
+ * while there is one thread: a fork in the middle of the start would leave a
+ * lock of libsodium held for ever in the child. Registering is not for start()
+ * itself: it may allocate.
+ */
+__attribute__((constructor)) static void start_early(void)
 {
+    process_start();
     pthread_atfork(NULL, NULL, in_child);
 }

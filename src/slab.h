@@ -40,8 +40,9 @@ void slab_open(struct record *slab, unsigned class, struct stream *stream);
 /* Write the owner (or NULL) into every granule's record. */
 void slab_own(struct record *slab, struct heap *owner);
 
-/* No object lives here: verify the links of all slots and make them zero, so that
-   nothing written after a free goes unnoticed when the slab is opened anew. */
+/* No object lives here: verify the links of all slots and make them zero, so
+   that nothing written after a free goes unnoticed when the slab is opened
+   anew. */
 void slab_verify(struct record *slab, struct die_call call);
 
 /* No object lives here: forget everything, ready for arena_give_slab. */

@@ -15,32 +15,30 @@
 #include "thread.h"
 
 /* The slow halves: malloc.c. `site` is who called the public function. */
-NOINLINE void *face_malloc_slow(size_t bytes, const void *site);
+NOINLINE void *face_malloc_slow(size_t bytes, const void *site,
+                                struct heap *heap, size_t class);
 NOINLINE void *face_calloc_slow(size_t bytes, const void *site);
 NOINLINE void face_free_slow(void *p, const void *site);
 NOINLINE void face_event(struct record *slab);
 void *face_realloc(void *p, size_t bytes, const void *site);
 size_t face_usable_size(void *p, const void *site);
 
-/* A slot for a request that a slab can serve, or NULL. */
-static ALWAYS_INLINE void *fast_take(size_t bytes)
-{
-    struct heap *heap = thread_heap();
-
-    if (likely(class_is_tabled(bytes)))
-        return heap_take(heap, class_from_table(bytes));
-    if (likely(bytes <= CLASS_REQUEST_MAX))
-        return heap_take(heap, class_by_arithmetic(bytes + CANARY_BYTES));
-    return NULL;
-}
-
 static ALWAYS_INLINE void *fast_malloc(size_t bytes)
 {
-    void *p = fast_take(bytes);
+    struct heap *heap = thread_heap();
+    size_t class;
 
+    if (likely(class_is_tabled(bytes)))
+        class = class_from_table(bytes);
+    else if (likely(bytes <= CLASS_REQUEST_MAX))
+        class = class_by_arithmetic(bytes + CANARY_BYTES);
+    else
+        return face_malloc_slow(bytes, __builtin_return_address(0), heap,
+                                CLASS_COUNT);
+    void *p = heap_take(heap, class);
     if (likely(p))
         return p;
-    return face_malloc_slow(bytes, __builtin_return_address(0));
+    return face_malloc_slow(bytes, __builtin_return_address(0), heap, class);
 }
 
 static ALWAYS_INLINE void fast_free(void *pointer)

@@ -75,14 +75,14 @@ struct heap {
 
 /* The arrays have length zero in builds that use the other one. */
 static ALWAYS_INLINE struct stock *heap_stock(struct heap *heap,
-                                              unsigned class)
+                                              size_t class)
 {
     struct stock *first = heap->stock;
 
     return first + class;
 }
 
-static ALWAYS_INLINE user_word **heap_list(struct heap *heap, unsigned class)
+static ALWAYS_INLINE user_word **heap_list(struct heap *heap, size_t class)
 {
     user_word **first = heap->list;
 
@@ -114,10 +114,10 @@ static inline struct stream *heap_stream(struct heap *heap)
 
 /* A slot that leaves the stock: verify, mark, arm. NULL: it was reported and
    the slot is given up. */
-COLD void *heap_take_failed(struct heap *heap, unsigned class, uintptr_t slot);
+COLD void *heap_take_failed(struct heap *heap, size_t class, uintptr_t slot);
 
 /* The next slot of the class, or NULL when the stock is empty. */
-static ALWAYS_INLINE void *heap_take(struct heap *heap, unsigned class)
+static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class)
 {
     if (!SLOT_QUEUE) {
         user_word **list = heap_list(heap, class);
@@ -171,7 +171,7 @@ void *heap_allocate_small(struct heap *heap, unsigned class,
                           struct die_call call);
 
 /* List mode: what was freed into the current slab, without any ceremony. */
-static ALWAYS_INLINE void *heap_retake(struct heap *heap, unsigned class)
+static ALWAYS_INLINE void *heap_retake(struct heap *heap, size_t class)
 {
     struct record *slab = heap->bin[class].current;
     user_word *slot;
@@ -181,7 +181,7 @@ static ALWAYS_INLINE void *heap_retake(struct heap *heap, unsigned class)
     heap->pulse--;
     heap->taken += slab_queued(slab);
     slab->list = NULL;
-    slab->until = slab->fresh;
+    slab->until = slab->fresh + SLAB_NO_EVENT;
     compiler_fence();
     *heap_list(heap, class) = *(user_word **)slot;
     return slot;

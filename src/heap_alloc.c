@@ -10,7 +10,7 @@
 #include "order.h"
 
 /* A slot in the stock was written to while it was free. */
-void *heap_take_failed(struct heap *heap, unsigned class, uintptr_t slot)
+void *heap_take_failed(struct heap *heap, size_t class, uintptr_t slot)
 {
     struct stock *stock = heap_stock(heap, class);
     struct die_call call = { .function = "malloc" };

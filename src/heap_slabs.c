@@ -105,8 +105,8 @@ void heap_settle(struct heap *heap, struct record *slab)
     uint32_t used = slab_used(slab);
 
     if (slab->state == SLAB_CURRENT) {
-        slab->until = used;
-        slab->rest = 0;
+        slab->until = used + SLAB_NO_EVENT;
+        slab->rest = 0 - SLAB_NO_EVENT;
         return;
     }
     heap_unlist(heap, slab);

@@ -59,23 +59,27 @@ static void *allocate(struct heap *heap, size_t bytes, bool *zeroed,
     return allocate_span(heap, bytes, os_page_bytes(), zeroed);
 }
 
-void *face_malloc_slow(size_t bytes, const void *site)
+static NOINLINE void *malloc_anew(size_t bytes, const void *site)
 {
     struct die_call call = { "malloc", site };
-    struct heap *heap = thread_heap();
+    struct heap *heap = thread_enter();
     bool zeroed;
-    void *p;
-
-    if (!SLOT_QUEUE && likely(bytes <= CLASS_REQUEST_MAX)) {
-        p = heap_retake(heap, class_of_request(bytes));
-        if (likely(p))
-            return p;
-    }
-    heap = thread_enter();
-    p = allocate(heap, bytes, &zeroed, call);
+    void *p = allocate(heap, bytes, &zeroed, call);
 
     thread_leave(heap);
     return p ? p : face_no_memory();
+}
+
+/* The stock is empty, but often something was freed meanwhile. */
+void *face_malloc_slow(size_t bytes, const void *site, struct heap *heap,
+                       size_t class)
+{
+    if (!SLOT_QUEUE && likely(class < CLASS_COUNT)) {
+        void *p = heap_retake(heap, class);
+        if (likely(p))
+            return p;
+    }
+    return malloc_anew(bytes, site);
 }
 
 void *face_calloc_slow(size_t bytes, const void *site)

@@ -48,6 +48,10 @@ void slab_verify(struct record *slab, struct die_call call);
 /* No object lives here: forget everything, ready for arena_give_slab. */
 void slab_close(struct record *slab);
 
+/* Added to `until`, and taken from `rest`, it keeps frees from being events:
+   the current slab of a class has none. Arithmetic is modulo 2^32. */
+#define SLAB_NO_EVENT (UINT32_C(1) << 30)
+
 /* Slots that are handed out, or in the stock. */
 static ALWAYS_INLINE uint32_t slab_used(const struct record *slab)
 {

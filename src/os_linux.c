@@ -89,6 +89,31 @@ size_t os_page_bytes(void)
     return bytes;
 }
 
+/*
+ * qemu-user says yes to MADV_GUARD_INSTALL and does nothing: seen by a byte
+ * that survives. (It also forgets what MREMAP_DONTUNMAP leaves behind.) Asked
+ * once, of a page whose contents do not matter, and not on x86, where nobody
+ * emulates.
+ */
+static bool kernel_is_real(void *p)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    (void)p;
+    return true;
+#else
+    static int known; /* 0 not yet, 1 real, 2 pretended */
+    volatile unsigned char *byte = p;
+
+    if (__atomic_load_n(&known, __ATOMIC_RELAXED) == 0) {
+        *byte = 1;
+        bool zapped = advise(p, os_page_bytes(), MADV_GUARD_INSTALL)
+            && advise(p, os_page_bytes(), MADV_GUARD_REMOVE) && *byte == 0;
+        __atomic_store_n(&known, zapped ? 1 : 2, __ATOMIC_RELAXED);
+    }
+    return known == 1;
+#endif
+}
+
 void *os_reserve(size_t bytes)
 {
     return map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
@@ -124,32 +149,9 @@ bool os_purge(void *p, size_t bytes)
     return advise(p, bytes, MADV_DONTNEED);
 }
 
-/*
- * qemu-user says yes to MADV_GUARD_INSTALL and does nothing: seen by a byte
- * that survives. Asked once, and not on x86, where nobody emulates.
- */
-static bool guard_is_real(void *p)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    (void)p;
-    return true;
-#else
-    static int known; /* 0 not yet, 1 real, 2 pretended */
-    volatile unsigned char *byte = p;
-
-    if (__atomic_load_n(&known, __ATOMIC_RELAXED) == 0) {
-        *byte = 1;
-        bool zapped = advise(p, os_page_bytes(), MADV_GUARD_INSTALL)
-            && advise(p, os_page_bytes(), MADV_GUARD_REMOVE) && *byte == 0;
-        __atomic_store_n(&known, zapped ? 1 : 2, __ATOMIC_RELAXED);
-    }
-    return known == 1;
-#endif
-}
-
 bool os_guard(void *p, size_t bytes)
 {
-    if (!guard_install_refused && !guard_is_real(p))
+    if (!guard_install_refused && !kernel_is_real(p))
         guard_install_refused = true;
     if (!guard_install_refused) {
         if (advise(p, bytes, MADV_GUARD_INSTALL))
@@ -193,7 +195,8 @@ bool os_move(void *from, void *to, size_t bytes)
 {
     long flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 
-    return call6(SYS_mremap, (long)from, (long)bytes, (long)bytes, flags,
+    return kernel_is_real(to)
+        && call6(SYS_mremap, (long)from, (long)bytes, (long)bytes, flags,
                  (long)to, 0) != -1;
 }
 
@@ -294,7 +297,12 @@ bool os_module_of(const void *address, const char **name, uintptr_t *offset)
     }
     if (!best)
         return false;
-    const char *path = best->l_name && *best->l_name ? best->l_name : "program";
+    const char *path = best->l_name;
+    /* The program itself has no name there: the kernel has left it ours. */
+    if (!path || !*path)
+        path = (const char *)getauxval(AT_EXECFN);
+    if (!path || !*path)
+        path = "program";
     const char *slash = strrchr(path, '/');
 
     *name = slash ? slash + 1 : path;

@@ -34,6 +34,18 @@ static void unclaim(struct granule_word *word, uint64_t mask)
     __atomic_fetch_and(&word->used, ~mask, __ATOMIC_RELEASE);
 }
 
+/* Something in this word is free again. */
+static void lower_hint(struct granules *g, size_t word)
+{
+    size_t hint = __atomic_load_n(&g->hint, __ATOMIC_RELAXED);
+
+    while (hint > word
+           && !__atomic_compare_exchange_n(&g->hint, &hint, word, true,
+                                           __ATOMIC_RELAXED,
+                                           __ATOMIC_RELAXED))
+        ;
+}
+
 /* Forget that granules which are now ours were dirty; were none of them? */
 static bool take_clean(struct granule_word *word, uint64_t mask)
 {
@@ -71,6 +83,7 @@ bool granules_take_at(struct granules *g, size_t index, size_t count,
     if (word <= last) {
         while (word-- > first)
             unclaim(&g->words[word], mask_in_word(index, count, word));
+        lower_hint(g, first);
         return false;
     }
     *clean = true;
@@ -160,10 +173,12 @@ size_t granules_take(struct granules *g, size_t count, uint64_t random,
 
     size_t words = window / GRANULES_WORD;
     size_t hint = __atomic_load_n(&g->hint, __ATOMIC_RELAXED);
+    size_t seen = hint;
     while (hint < words && load(&g->words[hint].used) == ~UINT64_C(0))
         hint++;
-    /* Relaxed: only a hint; a giver lowers it again. */
-    __atomic_store_n(&g->hint, hint, __ATOMIC_RELAXED);
+    /* Relaxed: only a hint. If a giver has lowered it meanwhile, it stays. */
+    __atomic_compare_exchange_n(&g->hint, &seen, hint, false,
+                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return sweep(g, hint, words, count, clean);
 }
 
@@ -179,8 +194,7 @@ void granules_give(struct granules *g, size_t index, size_t count, bool dirty)
         unclaim(&g->words[word], mask);
     }
     __atomic_fetch_sub(&g->taken, count, __ATOMIC_RELAXED);
-    if (__atomic_load_n(&g->hint, __ATOMIC_RELAXED) > first)
-        __atomic_store_n(&g->hint, first, __ATOMIC_RELAXED);
+    lower_hint(g, first);
 }
 
 uint64_t granules_claim_ripe(struct granules *g, size_t word, bool now)
@@ -200,8 +214,10 @@ uint64_t granules_claim_ripe(struct granules *g, size_t word, bool now)
     }
     /* Somebody may have taken and cleaned one in between. */
     uint64_t still = claimed & load(&w->dirty);
-    if (still != claimed)
+    if (still != claimed) {
         unclaim(w, claimed & ~still);
+        lower_hint(g, word);
+    }
     __atomic_fetch_or(&w->aged, dirty & ~still, __ATOMIC_RELAXED);
     __atomic_fetch_and(&w->aged, ~still, __ATOMIC_RELAXED);
     __atomic_fetch_and(&w->dirty, ~still, __ATOMIC_RELAXED);
@@ -214,4 +230,5 @@ void granules_purged(struct granules *g, size_t word, uint64_t mask,
     if (!success)
         __atomic_fetch_or(&g->words[word].dirty, mask, __ATOMIC_RELAXED);
     unclaim(&g->words[word], mask);
+    lower_hint(g, word);
 }

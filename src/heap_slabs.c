@@ -114,15 +114,14 @@ void heap_settle(struct heap *heap, struct record *slab)
     if (used == 0 && bin->ready_first && heap_release_empty(heap, slab))
         return;
     uint32_t reserve = heap_reserve(heap, slab);
-    uint32_t available = slab_available(slab, reserve);
-    if (available >= slab->wake) {
+    if (slab_is_ready(slab, reserve)) {
         slab->until = used;
         slab->rest = 0;
         slab->state = SLAB_READY;
         list_last(&bin->ready_first, &bin->ready_last, slab);
         return;
     }
-    uint32_t missing = slab->wake - available;
+    uint32_t missing = slab->wake - slab_available(slab, reserve);
     if (slab_queued(slab) < reserve)
         missing += reserve - slab_queued(slab);
     slab->until = (uint32_t)size_min(missing, used);
@@ -146,7 +145,7 @@ bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
     struct bin *bin = bin_of(heap, slab);
     /* What would not be worth a refill waits for a free into it instead. */
     bool pool = state == SLAB_IDLE
-        && slab_available(slab, heap_reserve(heap, slab)) >= slab->wake;
+        && slab_is_ready(slab, heap_reserve(heap, slab));
 
     heap_unlist(heap, slab);
     /* First nobody takes the fast path any more, then others may claim. */
@@ -218,7 +217,7 @@ struct record *heap_find_slab(struct heap *heap, unsigned class,
 
     if (!inbox_is_empty(&heap->inbox))
         heap_drain(heap, call);
-    if (slab && slab_available(slab, heap_reserve(heap, slab)) >= slab->wake)
+    if (slab && slab_is_ready(slab, heap_reserve(heap, slab)))
         return slab;
     dismiss_current(heap, bin);
     slab = bin->ready_first;

@@ -36,7 +36,8 @@ static inline struct record *ring_take(struct ring *ring)
 
     for (;;) {
         uint32_t tail = __atomic_load_n(&ring->tail, __ATOMIC_RELAXED);
-        if ((int32_t)(tail - head) <= 0)
+        /* The tail was read last, and the head never passes it. */
+        if (tail == head)
             return NULL;
         /* Places that were overwritten hold younger records: skip them. */
         uint32_t at = tail - head > RING_COUNT ? tail - RING_COUNT : head;

@@ -89,6 +89,13 @@ static inline uint32_t slab_available(const struct record *slab,
     return queued + slab->slots - slab->fresh;
 }
 
+/* Is a refill worth its while? What was never touched is taken to the end. */
+static inline bool slab_is_ready(const struct record *slab, uint32_t reserve)
+{
+    return slab->fresh < slab->slots
+        || slab_available(slab, reserve) >= slab->wake;
+}
+
 /* How many freed slots wait behind others, so that none comes back soon. */
 uint32_t slab_reserve(const struct record *slab, bool alone);
 

@@ -26,17 +26,34 @@
 # make check LOG_COMPILER='qemu-aarch64-static'        or --with-emulator
 
 check_modules = \
+	tests/check_arena \
+	tests/check_bits \
 	tests/check_calloc \
+	tests/check_canary \
 	tests/check_compat \
 	tests/check_death \
+	tests/check_entropy \
+	tests/check_exact \
 	tests/check_fork \
+	tests/check_granules \
+	tests/check_heap \
+	tests/check_inbox \
+	tests/check_link \
+	tests/check_mail \
 	tests/check_malloc \
 	tests/check_memalign \
 	tests/check_model \
+	tests/check_options \
 	tests/check_overwrite \
 	tests/check_pointers \
+	tests/check_pool \
 	tests/check_report \
+	tests/check_ring \
+	tests/check_scrub \
+	tests/check_sizeclass \
+	tests/check_slab \
 	tests/check_sleep \
+	tests/check_span \
 	tests/check_threads
 
 check_scripts = \

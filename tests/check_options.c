@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_options.c - the parser of MERLON_OPTIONS, by tables.
+ */
+#include "options.h"
+
+#include <stdio.h>
+
+#include "support/suite.h"
+
+static const struct options before = {
+    .on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,
+    .report_fd = 2, .arena_bytes = 0,
+};
+
+struct good {
+    const char *text;
+    struct options after;
+};
+
+#define AFTER(error, mismatch, fd, bytes)                                    \
+    {OPTION_##error, OPTION_##mismatch, fd, bytes}
+
+static const struct good good[] = {
+    {"", AFTER(ABORT, REPORT, 2, 0)},
+    {",", AFTER(ABORT, REPORT, 2, 0)},
+    {",,,", AFTER(ABORT, REPORT, 2, 0)},
+    {"on_error=abort", AFTER(ABORT, REPORT, 2, 0)},
+    {"on_error=report", AFTER(REPORT, REPORT, 2, 0)},
+    {"size_mismatch=ignore", AFTER(ABORT, IGNORE, 2, 0)},
+    {"size_mismatch=report", AFTER(ABORT, REPORT, 2, 0)},
+    {"size_mismatch=abort", AFTER(ABORT, ABORT, 2, 0)},
+    {"report_fd=0", AFTER(ABORT, REPORT, 0, 0)},
+    {"report_fd=0017", AFTER(ABORT, REPORT, 17, 0)},
+    {"report_fd=1048576", AFTER(ABORT, REPORT, 1048576, 0)},
+    {"arena=0", AFTER(ABORT, REPORT, 2, 0)},
+    {"arena=12345", AFTER(ABORT, REPORT, 2, 12345)},
+    {"arena=3K", AFTER(ABORT, REPORT, 2, 3 * KIB)},
+    {"arena=64M", AFTER(ABORT, REPORT, 2, 64 * MIB)},
+    {"arena=3G", AFTER(ABORT, REPORT, 2, (size_t)3 << 30)},
+    /* The last one wins; empty parts are nothing. */
+    {"arena=1,arena=2", AFTER(ABORT, REPORT, 2, 2)},
+    {"on_error=report,on_error=abort", AFTER(ABORT, REPORT, 2, 0)},
+    {",report_fd=9,,arena=1M,", AFTER(ABORT, REPORT, 9, MIB)},
+    {"on_error=report,size_mismatch=abort,report_fd=7,arena=1G",
+     AFTER(REPORT, ABORT, 7, (size_t)1 << 30)},
+};
+
+/* Each is refused, alone and in the midst of others. */
+static const char *const bad_parts[] = {
+    "on_error", "on_error=", "on_error=ignore", "on_error=Abort",
+    "on_error=abor", "on_error=abortt", "on_error=abort ", " on_error=abort",
+    "on_error==abort", "On_error=abort", "on_err=abort", "on_errorr=abort",
+    "size_mismatch", "size_mismatch=", "size_mismatch=warn",
+    "size_mismatch=ignored", "size_mismatch=0",
+    "report_fd", "report_fd=", "report_fd=-1", "report_fd=+1",
+    "report_fd=1x", "report_fd=0x1", "report_fd=1K", "report_fd= 1",
+    "report_fd=1048577", "report_fd=4294967298",
+    "report_fd=18446744073709551618",
+    "arena", "arena=", "arena=K", "arena=1k", "arena=1KB", "arena=1KK",
+    "arena=1P", "arena=-1", "arena=1.5G", "arena=1 ", "arena=0x10",
+    "arena=18446744073709551616", "arena=99999999999999999999999999",
+    "arena=18014398509481984K", "arena=17592186044416M",
+    "arena=17179869184G", "arena=16777216T",
+    "=", "=abort", "abort", "x=y", " ", "arena;1", "on_error=abort;arena=1",
+};
+
+static void same(const struct options *a, const struct options *b,
+                 const char *text)
+{
+    ck_assert_msg(a->on_error == b->on_error, "on_error: %s", text);
+    ck_assert_msg(a->size_mismatch == b->size_mismatch, "mismatch: %s", text);
+    ck_assert_msg(a->report_fd == b->report_fd, "report_fd: %s", text);
+    ck_assert_msg(a->arena_bytes == b->arena_bytes, "arena: %s", text);
+}
+
+START_TEST(good_ones_are_applied)
+{
+    struct options options = before;
+    const char *bad = NULL;
+
+    ck_assert_msg(options_parse(&options, good[_i].text, &bad), "%s",
+                  good[_i].text);
+    same(&options, &good[_i].after, good[_i].text);
+}
+END_TEST
+
+START_TEST(bad_ones_are_pointed_at)
+{
+    const char *part = bad_parts[_i], *bad = NULL;
+    struct options options = before;
+    char text[160];
+
+    ck_assert_msg(!options_parse(&options, part, &bad), "accepted: %s", part);
+    ck_assert_ptr_eq(bad, part);
+    same(&options, &before, part);
+
+    /* What stands before is applied, what stands behind is not. */
+    static const char first[] = "on_error=report,,arena=5K,";
+    static const struct options expected = AFTER(REPORT, REPORT, 2, 5 * KIB);
+    snprintf(text, sizeof text, "%s%s,report_fd=5,arena=7", first, part);
+    ck_assert_msg(!options_parse(&options, text, &bad), "accepted: %s", text);
+    ck_assert_ptr_eq(bad, text + sizeof first - 1);
+    same(&options, &expected, text);
+}
+END_TEST
+
+/* The largest number of each unit fits, the next one does not. */
+START_TEST(arena_up_to_the_brim)
+{
+    static const char units[] = "KMGT";
+    char text[64];
+
+    for (int unit = -1; unit < 4; unit++) {
+        unsigned shift = 10 * (unsigned)(unit + 1);
+        bool possible = shift < 8 * sizeof(size_t);
+        unsigned long long most = possible ? SIZE_MAX >> shift : 0;
+        struct options options = before;
+        const char *bad = NULL;
+        char suffix[2] = {unit < 0 ? '\0' : units[unit], '\0'};
+
+        snprintf(text, sizeof text, "arena=%llu%s", most, suffix);
+        ck_assert_int_eq(options_parse(&options, text, &bad), possible);
+        if (possible)
+            ck_assert_uint_eq(options.arena_bytes, (size_t)most << shift);
+        if (most == UINT64_MAX)
+            continue; /* a 65-bit number stands in the table */
+        options = before;
+        snprintf(text, sizeof text, "arena=%llu%s", most + 1, suffix);
+        ck_assert(!options_parse(&options, text, &bad));
+        ck_assert_uint_eq(options.arena_bytes, 0);
+    }
+}
+END_TEST
+
+static Suite *make(void)
+{
+    Suite *suite = suite_create("options");
+    TCase *parse = tcase_create("parse");
+    tcase_add_loop_test(parse, good_ones_are_applied, 0,
+                        sizeof good / sizeof *good);
+    tcase_add_loop_test(parse, bad_ones_are_pointed_at, 0,
+                        sizeof bad_parts / sizeof *bad_parts);
+    tcase_add_test(parse, arena_up_to_the_brim);
+    suite_add_tcase(suite, parse);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return suite_main(argc, argv, make);
+}

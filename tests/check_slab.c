@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_slab.c - one slab without a heap: every slot comes once, in the right
+ * order, counted, and from memory that nobody touched before.
+ *
+ * Loop tests take a class each, every eighth and the largest.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arena.h"
+#include "guard.h"
+#include "os.h"
+#include "process.h"
+#include "slab.h"
+#include "support/death.h"
+#include "support/suite.h"
+
+enum { SLOTS_MAX = GRANULE_BYTES / UNIT_BYTES, STEP = 8 };
+
+static struct stream stream;
+static const struct die_call no_call;
+static uint32_t slots[SLOTS_MAX], order[SLOTS_MAX];
+static bool out[SLOTS_MAX];
+static unsigned char resident[SLAB_GRANULES_MAX * GRANULE_BYTES / 4096];
+
+static unsigned class_at(int i)
+{
+    return i * STEP < CLASS_COUNT ? (unsigned)i * STEP : CLASS_COUNT - 1;
+}
+
+static size_t slab_bytes(const struct record *slab)
+{
+    return (size_t)class_slab_granules(record_class(slab)) << GRANULE_SHIFT;
+}
+
+static struct record *take_slab(unsigned class)
+{
+    ck_assert(process_start());
+    struct record *slab = arena_take_slab(class, UINT64_C(0x123456789abcdef));
+    ck_assert_ptr_nonnull(slab);
+    slab_open(slab, class, &stream);
+    memset(out, 0, sizeof out);
+    ck_assert_uint_le(slab->slots, SLOTS_MAX);
+    ck_assert_uint_eq(slab->slot_bytes, class_slot_bytes(class));
+    ck_assert_uint_eq(slab->base % slab_bytes(slab), 0);
+    ck_assert_uint_eq(slab_used(slab), 0);
+    ck_assert_uint_eq(slab_queued(slab), 0);
+    ck_assert_uint_eq(slab_available(slab, 0), slab->slots);
+    return slab;
+}
+
+static void give_slab(struct record *slab)
+{
+    unsigned granules = class_slab_granules(record_class(slab));
+
+    slab_close(slab);
+    for (unsigned i = 0; i < granules; i++)
+        ck_assert(slab[i].kind == RECORD_NONE && slab[i].owner == NULL);
+    arena_give_slab(slab, granules);
+}
+
+/* Up to `room` slots (as many as there are, in list mode) into `slots`. */
+static uint32_t take(struct record *slab, uint32_t room, uint32_t reserve)
+{
+    uint32_t count, used = slab_used(slab), queued = slab_queued(slab);
+    uint32_t left = slab_available(slab, reserve);
+
+    if (SLOT_QUEUE) {
+        count = slab_take_queue(slab, slots, room, reserve, no_call);
+        ck_assert_uint_le(count, room);
+    } else {
+        user_word *at = slab_take_list(slab, &count);
+        for (uint32_t i = 0; i < count; i++, at = *(user_word **)at) {
+            ck_assert_ptr_nonnull(at);
+            slots[i] = (uint32_t)((uintptr_t)at - slab->base);
+        }
+        ck_assert(count == 0 || at == NULL);
+        ck_assert(queued == 0 || count == queued);
+    }
+    ck_assert_uint_le(count, left);
+    ck_assert(count != 0 || left == 0);
+    ck_assert_uint_eq(slab_used(slab), used + count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = slots[i] / slab->slot_bytes;
+        if (slots[i] % slab->slot_bytes != 0
+            || slots[i] + slab->slot_bytes
+                > slab_bytes(slab) - guard_slab_bytes()
+            || index >= slab->slots || out[index])
+            ck_abort_msg("slot %x is no slot, or out already", slots[i]);
+        if (SCRUB && !scrub_range_is_zero(slab->base + slots[i],
+                                          slab->slot_bytes))
+            ck_abort_msg("slot %x is not zero", slots[i]);
+        out[index] = true;
+    }
+    return count;
+}
+
+static bool put(struct record *slab, uint32_t offset)
+{
+    uint32_t used = slab_used(slab), queued = slab_queued(slab);
+
+    memset((void *)(slab->base + offset), 0x77, slab->slot_bytes);
+    scrub(slab->base + offset, slab->slot_bytes);
+    out[offset / slab->slot_bytes] = false;
+    bool event = slab_put(slab, slab->base + offset);
+    if (slab_used(slab) != used - 1 || slab_queued(slab) != queued + 1)
+        ck_abort_msg("used %u to %u, queued %u to %u", used, slab_used(slab),
+                     queued, slab_queued(slab));
+    return event;
+}
+
+static void take_all(struct record *slab)
+{
+    struct rng rng = rng_make(1);
+
+    while (slab_available(slab, 0) != 0)
+        take(slab, 1 + (uint32_t)rng_below(&rng, 64), 0);
+    ck_assert_uint_eq(slab_used(slab), slab->slots);
+    ck_assert_uint_eq(slab->fresh, slab->slots);
+}
+
+/* Everything back, in random order; `order` says in which. */
+static void put_all(struct record *slab)
+{
+    struct rng rng = rng_make(2);
+
+    for (uint32_t i = 0; i < slab->slots; i++)
+        order[i] = i * slab->slot_bytes;
+    for (uint32_t i = slab->slots - 1; i > 0; i--) {
+        size_t j = rng_below(&rng, i + 1);
+        uint32_t kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
+    }
+    /* The last free alone is an event. */
+    for (uint32_t i = 0; i < slab->slots; i++)
+        if (put(slab, order[i]) != (i + 1 == slab->slots))
+            ck_abort_msg("free %u of %u and `until`", i, slab->slots);
+    ck_assert_uint_eq(slab_used(slab), 0);
+    ck_assert_uint_eq(slab_queued(slab), slab->slots);
+}
+
+START_TEST(every_slot_once)
+{
+    /* Twice: a slab has more than one life. */
+    for (int life = 0; life < 2; life++) {
+        struct record *slab = take_slab(class_at(_i));
+        take_all(slab);
+        put_all(slab);
+        take_all(slab);
+        put_all(slab);
+        slab_verify(slab, no_call);
+        if (SCRUB && !scrub_range_is_zero(slab->base, (size_t)slab->slots
+                                                          * slab->slot_bytes))
+            ck_abort_msg("class %u: not zero after verify", class_at(_i));
+        ck_assert(!SLOT_QUEUE || !SCRUB || slab_queued(slab) == 0);
+        give_slab(slab);
+    }
+}
+END_TEST
+
+/* First in, first out, and the youngest stay; a list is the other way. */
+START_TEST(order_of_reuse)
+{
+    struct record *slab = take_slab(class_at(_i));
+    uint32_t reserve = slab_reserve(slab, true), n = slab->slots;
+
+    ck_assert(DELAYED_REUSE ? reserve > 0 && reserve < n : reserve == 0);
+    ck_assert_uint_le(slab_reserve(slab, false), reserve);
+    take_all(slab);
+    put_all(slab);
+    if (SLOT_QUEUE) {
+        ck_assert_uint_eq(slab_available(slab, reserve), n - reserve);
+        uint32_t at = 0;
+        for (uint32_t count; (count = take(slab, 7, reserve)) != 0;
+             at += count)
+            ck_assert_mem_eq(slots, order + at, count * sizeof *slots);
+        ck_assert_uint_eq(at, n - reserve);
+        ck_assert_uint_eq(slab_queued(slab), reserve);
+        /* What follows queues behind those that stayed. */
+        put(slab, order[0]);
+        for (; at < n; at++) {
+            ck_assert_uint_eq(take(slab, 1, 0), 1);
+            ck_assert_uint_eq(slots[0], order[at]);
+        }
+        ck_assert_uint_eq(take(slab, 2, 0), 1);
+        ck_assert_uint_eq(slots[0], order[0]);
+    } else {
+        ck_assert_uint_eq(take(slab, n, 0), n);
+        for (uint32_t i = 0; i < n; i++)
+            ck_assert_uint_eq(slots[i], order[n - 1 - i]);
+    }
+    ck_assert_uint_eq(slab_available(slab, 0), 0);
+    ck_assert_uint_eq(take(slab, 1, 0), 0);
+    give_slab(slab);
+}
+END_TEST
+
+/* Pages of the slab from `from` on that hold memory. */
+static size_t resident_pages(const struct record *slab, size_t from)
+{
+    size_t page = os_page_bytes(), count = 0;
+    size_t bytes = slab_bytes(slab) - guard_slab_bytes();
+
+    from = align_up(from, page);
+    if (from >= bytes)
+        return 0;
+    ck_assert_int_eq(mincore((void *)(slab->base + from), bytes - from,
+                             resident), 0);
+    for (size_t i = 0; i < (bytes - from) / page; i++)
+        count += resident[i] & 1;
+    return count;
+}
+
+START_TEST(fresh_slots_are_untouched)
+{
+    struct record *slab = take_slab(class_at(_i));
+
+    ck_assert_msg(slab->zeroed, "the first slab of a process is not new");
+    madvise((void *)slab->base, slab_bytes(slab), MADV_NOHUGEPAGE);
+    ck_assert_uint_eq(resident_pages(slab, 0), 0);
+    uint32_t room = 1;
+    while (slab->fresh < slab->slots) {
+        uint32_t count;
+        /* Not take(): that looks at the slots. */
+        if (SLOT_QUEUE)
+            count = slab_take_queue(slab, slots, room, 0, no_call);
+        else
+            slab_take_list(slab, &count);
+        ck_assert_uint_ge(count, 1);
+        ck_assert_uint_eq(slab->fresh, slab_used(slab));
+        ck_assert_uint_eq(resident_pages(slab, (size_t)slab->fresh
+                                                   * slab->slot_bytes), 0);
+        room *= 2;
+    }
+    /* The mirror must not be blind. */
+    *(volatile char *)slab->base = 1;
+    ck_assert_uint_ge(resident_pages(slab, 0), 1);
+    give_slab(slab);
+}
+END_TEST
+
+static struct record *victim;
+
+static void take_one(const void *arg)
+{
+    (void)arg;
+    slab_take_queue(victim, slots, 2, 0, no_call);
+}
+
+static void touch_guard(const void *arg)
+{
+    (void)arg;
+    *(volatile char *)(victim->base + slab_bytes(victim)
+                       - guard_slab_bytes()) = 1;
+}
+
+START_TEST(broken_links_and_guards)
+{
+    victim = take_slab(class_at(_i));
+    if (GUARD_PAGES)
+        death_expect(touch_guard, NULL, SIGSEGV, "");
+    if (ENCODED_LINKS) {
+        take_all(victim);
+        put_all(victim);
+        *(user_word *)(victim->base + victim->head) ^= 4;
+        death_expect(take_one, NULL, SIGABRT, die_kind_text[DIE_LINK]);
+    }
+    give_slab(victim);
+}
+END_TEST
+
+static Suite *make(void)
+{
+    Suite *suite = suite_create("slab");
+    TCase *all = tcase_create("slab");
+    int end = CLASS_COUNT / STEP + 1;
+
+    tcase_set_timeout(all, 30);
+    tcase_add_loop_test(all, every_slot_once, 0, end);
+    tcase_add_loop_test(all, order_of_reuse, 0, end);
+    tcase_add_loop_test(all, fresh_slots_are_untouched, 0, end);
+    tcase_add_loop_test(all, broken_links_and_guards, 0, end);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return suite_main(argc, argv, make);
+}

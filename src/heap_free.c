@@ -440,6 +440,9 @@ void heap_free(struct heap *heap, void *pointer, struct die_call call)
     heap->busy++;
     compiler_fence();
     free_judged(heap, record, p, call);
+    /* A thread that only frees takes its post in here. */
+    if (!inbox_is_empty(&heap->inbox))
+        heap_drain(heap, call);
     heap_beat(heap);
     compiler_fence();
     heap->busy--;

@@ -72,8 +72,8 @@ static void report_span(struct record *record, uintptr_t p,
     die(freed ? DIE_DOUBLE_FREE : DIE_INVALID_POINTER, &facts);
 }
 
-/* The record of a live slab or span that p may start in; else NULL after a
-   report. In builds without checks wild pointers are ignored. */
+/* The record of a slab that p lies in, or of a live span that starts at p; else
+   NULL after a report, in every build. */
 static struct record *judge(uintptr_t p, struct die_call call)
 {
     struct record *record = arena_record(p);
@@ -91,6 +91,21 @@ static struct record *judge(uintptr_t p, struct die_call call)
     return record;
 }
 
+/* Does a live object with a whole canary start at p? If not, it is reported. */
+static bool is_sound(const struct record *slab, uintptr_t p,
+                     struct die_call call)
+{
+    if (!exact_is_live(slab_state_words(slab), p - slab->base)) {
+        report(slab, p, call);
+        return false;
+    }
+    if (!canary_is_whole(&slab->key, p, slab->slot_bytes)) {
+        report_canary(slab, p, call);
+        return false;
+    }
+    return true;
+}
+
 static bool is_span(const struct record *record)
 {
     return record->kind != RECORD_SLAB;
@@ -103,15 +118,7 @@ struct record *heap_find(void *pointer, struct die_call call)
 
     if (!record || is_span(record))
         return record;
-    if (!exact_is_live(slab_state_words(record), p - record->base)) {
-        report(record, p, call);
-        return NULL;
-    }
-    if (!canary_is_whole(&record->key, p, record->slot_bytes)) {
-        report_canary(record, p, call);
-        return NULL;
-    }
-    return record;
+    return is_sound(record, p, call) ? record : NULL;
 }
 
 /* --- own slabs --------------------------------------------------------- */
@@ -388,14 +395,8 @@ static void free_remote_grouped(struct heap *heap, struct record *slab,
 static void free_remote(struct heap *heap, struct record *slab, uintptr_t p,
                         struct die_call call)
 {
-    if (!exact_is_live(slab_state_words(slab), p - slab->base)) {
-        report(slab, p, call);
+    if (!is_sound(slab, p, call))
         return;
-    }
-    if (!canary_is_whole(&slab->key, p, slab->slot_bytes)) {
-        report_canary(slab, p, call);
-        return;
-    }
     if (STRICT_REMOTE)
         free_remote_strict(heap, slab, p, call);
     else

@@ -2,9 +2,9 @@
 /*
  * heap_slabs.c - which slabs a heap owns, and in which list they stand.
  *
- * A slab comes from the heap's ready list, from the pool of slabs whose heaps
- * have ended, or from the arena. It goes to nobody when all its slots are
- * handed out, and to the arena when none is.
+ * A slab comes from the heap's ready list, from the pool of half-empty slabs
+ * that belong to nobody, or from the arena. It goes to nobody when all its
+ * slots are handed out, and to the arena when none is.
  */
 #include "arena.h"
 #include "heap.h"

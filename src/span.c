@@ -133,10 +133,11 @@ static struct record *cache_take(struct span_cache *cache, size_t bytes)
         struct record *span = cache->span[i];
         if (!span)
             continue;
-        size_t room = span->span_granules << GRANULE_SHIFT;
+        /* From the object on: an aligned one may begin late in its range. */
+        size_t room = range_end(span) - span->base;
         if (room < bytes || room - bytes > (bytes >> CACHE_WASTE_SHIFT))
             continue;
-        if (!best || room < best->span_granules << GRANULE_SHIFT) {
+        if (!best || room < range_end(best) - best->base) {
             best = span;
             place = i;
         }

@@ -241,6 +241,32 @@ START_TEST(second_free_is_reported)
 }
 END_TEST
 
+/*
+ * An aligned span may begin late in its range. What is cached of it has only the
+ * room behind its beginning, not the whole range: one that was reused for more
+ * would reach into its neighbour.
+ */
+START_TEST(reuse_stays_in_the_range)
+{
+    for (unsigned i = 0; i < 32; i++) {
+        size_t alignment = (i % 2 ? 32 : 16) * MIB;
+        span_end(span_make(512 * KIB, alignment, NULL));
+        for (size_t bytes = 8 * MIB; bytes <= 64 * MIB; bytes += 8 * MIB) {
+            char *p = span_make(bytes, page, NULL);
+            struct record *span = record_of(p);
+            struct arena *arena = arena_at(span->arena);
+            uintptr_t end = arena->base
+                + ((span->span_index + span->span_granules) << GRANULE_SHIFT);
+            ck_assert_uint_le((uintptr_t)p + bytes, end);
+            span_end(p);
+            span_end(span_make(512 * KIB, alignment, NULL));
+        }
+        /* A neighbour that moves the next range away from its alignment. */
+        span_end(span_make((4 * (i % 5) + 4) * MIB, page, NULL));
+    }
+}
+END_TEST
+
 START_TEST(cache_is_used)
 {
     struct span_cache *c = &cache;
@@ -288,6 +314,7 @@ static Suite *make(void)
     tcase_add_test(all, only_the_start_is_a_span);
     tcase_add_loop_test(all, guards_fault, 0, 2);
     tcase_add_test(all, second_free_is_reported);
+    tcase_add_test(all, reuse_stays_in_the_range);
     tcase_add_test(all, cache_is_used);
     suite_add_tcase(suite, all);
     return suite;

@@ -3,7 +3,7 @@
  * arena.c - reserving, growing and finding arenas.
  *
  * Layout of the metadata of an arena, each part on pages of its own:
- *   slab words | span words | records | state bits | pending bits | heaps
+ *   slab words | span words | records | state, batch, pending bits | heaps
  * Parts are readable from the start (an untouched page is the kernel's page of
  * zeros: "nothing starts here") and become writable as the windows grow.
  */
@@ -43,11 +43,6 @@ unsigned arena_count(void)
     return __atomic_load_n(&arenas_open, __ATOMIC_ACQUIRE);
 }
 
-struct arena *arena_at(unsigned index)
-{
-    return &arenas[index];
-}
-
 /* A random multiple of `step` below `bound` bytes. */
 static size_t random_offset(size_t bound, size_t step)
 {
@@ -61,7 +56,7 @@ static size_t random_offset(size_t bound, size_t step)
 
 /* The sizes of the metadata's parts, in order. */
 struct layout {
-    size_t slab_words, span_words, records, state, pending, heaps, total;
+    size_t slab_words, span_words, records, state, batch, pending, heaps, total;
 };
 
 static size_t pages(size_t bytes)
@@ -82,13 +77,13 @@ static void lay_out(struct layout *l, size_t slab_bytes, size_t span_bytes,
                           * sizeof(struct granule_word));
     l->records = pages((slab_granules + span_granules)
                        * sizeof(struct record));
-    l->state = EXACT_STATE ? pages(bits) : 0;
+    l->state = l->batch = SLOT_MAP ? pages(bits) : 0;
     l->pending = STRICT_REMOTE ? pages(bits) : 0;
     /* Small arenas need room for a few hundred heaps all the same. */
     l->heaps = !first ? 0
         : pages(slab_bytes / (slab_bytes >> 30 ? HEAPS_SHARE : 4));
     l->total = l->slab_words + l->span_words + l->records + l->state
-        + l->pending + l->heaps;
+        + l->batch + l->pending + l->heaps;
 }
 
 static void place(struct arena *arena, const struct layout *l, uint8_t *at)
@@ -101,6 +96,8 @@ static void place(struct arena *arena, const struct layout *l, uint8_t *at)
     at += l->records;
     arena->state = (uint64_t *)at;
     at += l->state;
+    arena->batch = (uint64_t *)at;
+    at += l->batch;
     arena->pending = (uint64_t *)at;
     at += l->pending;
     arena->heaps = at;
@@ -142,8 +139,10 @@ static bool grow(struct arena *arena, struct granules *g, size_t to)
         || !commit_range(arena->records, (skip + from) * size,
                          (skip + to) * size))
         return false;
-    if (EXACT_STATE && !spans
-        && !commit_range(arena->state, from * bit_bytes, to * bit_bytes))
+    if (SLOT_MAP && !spans
+        && (!commit_range(arena->state, from * bit_bytes, to * bit_bytes)
+            || !commit_range(arena->batch, from * bit_bytes,
+                             to * bit_bytes)))
         return false;
     if (STRICT_REMOTE && !spans
         && !commit_range(arena->pending, from * bit_bytes, to * bit_bytes))
@@ -234,6 +233,7 @@ static void publish_map(const struct arena *arena)
 {
     MAP->base = arena->base;
     MAP->slab_bytes = arena->slab_bytes;
+    MAP->slab_units = arena->slab_bytes >> UNIT_SHIFT;
     MAP->records = arena->records;
     MAP->state = arena->state;
 }
@@ -331,7 +331,7 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
     size_t granules = class_slab_granules(class);
 
     if (CLASS_ISOLATION) {
-        struct record *record = retire_take(class);
+        struct record *record = retire_take(class, RETIRE_BEHIND);
         if (record)
             return record;
     }
@@ -348,7 +348,9 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
             }
         }
         if (CLASS_ISOLATION) {
-            struct record *record = retire_search(class);
+            struct record *record = retire_take(class, 0);
+            if (!record)
+                record = retire_search(class);
             if (record)
                 return record;
         }

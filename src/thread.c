@@ -48,7 +48,7 @@ static void renew(struct heap *heap)
     heap->generation = process_generation();
     if (RANDOM_STREAM)
         stream_reset(heap_stream(heap));
-    if (!SLOT_QUEUE || !RANDOM_ORDER)
+    if (!SLOT_MAP || !RANDOM_ORDER)
         return;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
         struct stock *stock = heap_stock(heap, class);

@@ -79,6 +79,21 @@ size_t os_address_space_left(void);
 /* A variable of the environment, or NULL; never under AT_SECURE. */
 const char *os_environment(const char *name);
 
+/* AT_SECURE: the program has rights that whoever started it has not. Nothing
+   that he could choose may be believed. */
+bool os_is_privileged(void);
+
+/* The last part of the path the program was started by; for a script it is
+   the script's. */
+const char *os_program_name(void);
+
+/* Open a file for reading; -1: refused. Never waits. Start only. */
+int os_file_open(const char *path);
+
+/* Bytes read: 0 at the end, and on every error. Start only. */
+size_t os_file_read(int file, void *to, size_t room);
+void os_file_close(int file);
+
 /* Write what can be written; short and failed writes are ignored. */
 void os_write(int descriptor, const void *bytes, size_t count);
 

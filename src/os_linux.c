@@ -12,6 +12,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <signal.h>
 #include <string.h>
@@ -239,17 +240,53 @@ size_t os_address_space_left(void)
     return (size_t)limit.current;
 }
 
+bool os_is_privileged(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
 const char *os_environment(const char *name)
 {
     size_t length = strlen(name);
 
-    if (getauxval(AT_SECURE) || !environ)
+    if (os_is_privileged() || !environ)
         return NULL;
     for (char **entry = environ; *entry; entry++) {
         if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
             return *entry + length + 1;
     }
     return NULL;
+}
+
+const char *os_program_name(void)
+{
+    /* What the kernel was asked to execute; a program cannot change it. */
+    const char *path = (const char *)getauxval(AT_EXECFN);
+
+    if (!path || !*path)
+        return "program";
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int os_file_open(const char *path)
+{
+    /* Not waiting for the other end of a pipe, taking no terminal. */
+    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+    return (int)call6(SYS_openat, AT_FDCWD, (long)path, flags, 0, 0, 0);
+}
+
+size_t os_file_read(int file, void *to, size_t room)
+{
+    long count = call6(SYS_read, file, (long)to, (long)room, 0, 0, 0);
+
+    return count > 0 ? (size_t)count : 0;
+}
+
+void os_file_close(int file)
+{
+    call6(SYS_close, file, 0, 0, 0, 0, 0);
 }
 
 void os_write(int descriptor, const void *bytes, size_t count)
@@ -298,14 +335,10 @@ bool os_module_of(const void *address, const char **name, uintptr_t *offset)
     if (!best)
         return false;
     const char *path = best->l_name;
-    /* The program itself has no name there: the kernel has left it ours. */
-    if (!path || !*path)
-        path = (const char *)getauxval(AT_EXECFN);
-    if (!path || !*path)
-        path = "program";
-    const char *slash = strrchr(path, '/');
+    const char *slash = path ? strrchr(path, '/') : NULL;
 
-    *name = slash ? slash + 1 : path;
+    /* The program itself has no name there. */
+    *name = slash ? slash + 1 : path && *path ? path : os_program_name();
     *offset = place - best->l_addr;
     return true;
 }

@@ -11,6 +11,16 @@
 #include "arena.h"
 #include "face.h"
 #include "heap.h"
+#include "options.h"
+
+/* The two have the same shape; options.h may not know publish.h. */
+_Static_assert(sizeof(struct publish_option) == sizeof(struct option_place)
+               && (int)KIND_ACTION == OPTION_KIND_ACTION
+               && (int)KIND_ACTION_TOO == OPTION_KIND_ACTION_OR_IGNORE
+               && (int)KIND_NUMBER == OPTION_KIND_DESCRIPTOR
+               && (int)KIND_NUMBER_TOO == OPTION_KIND_BYTES
+               && (int)KIND_TEXT == OPTION_KIND_OUTPUT,
+               "publish.h shows the table of options");
 
 #define FIELD(type, member)                                                  \
     { offsetof(struct type, member), sizeof ((struct type *)0)->member }
@@ -51,6 +61,7 @@ MERLON_EXPORT const struct publish merlon_process = {
         [NUMBER_KIND_SLAB] = RECORD_SLAB,
         [NUMBER_DETECTION_COUNT] = DIE_KIND_COUNT,
         [NUMBER_SWITCH_COUNT] = sizeof switches / sizeof *switches,
+        [NUMBER_OPTION_COUNT] = OPTION_COUNT,
     },
     .field = {
         [FIELD_ARENA_RECORDS] = FIELD(arena, records),
@@ -94,5 +105,8 @@ MERLON_EXPORT const struct publish merlon_process = {
         [ADDRESS_DETECTION_TEXT] = die_kind_text,
         [ADDRESS_SWITCHES] = switches,
         [ADDRESS_LAST_REPORT] = merlon_last_report,
+        [ADDRESS_OPTIONS] = option_table,
+        [ADDRESS_OPTION_VALUES] = &option_values,
+        [ADDRESS_ACTION_TEXT] = option_action_text,
     },
 };

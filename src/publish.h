@@ -36,6 +36,7 @@ enum publish_number {
     NUMBER_KIND_SLAB,       /* value of a record's kind */
     NUMBER_DETECTION_COUNT,
     NUMBER_SWITCH_COUNT,
+    NUMBER_OPTION_COUNT,
     PUBLISH_NUMBER_COUNT
 };
 
@@ -83,6 +84,9 @@ enum publish_address {
     ADDRESS_DETECTION_TEXT, /* array of addresses of texts */
     ADDRESS_SWITCHES,       /* array of publish_switch */
     ADDRESS_LAST_REPORT,    /* text */
+    ADDRESS_OPTIONS,        /* array of publish_option */
+    ADDRESS_OPTION_VALUES,  /* address of the struct that they are in */
+    ADDRESS_ACTION_TEXT,    /* array of addresses of texts */
     PUBLISH_ADDRESS_COUNT
 };
 
@@ -93,6 +97,19 @@ struct publish_field_place {
 struct publish_switch {
     const char *name;
     uintptr_t on;
+};
+
+/* How an option's value is to be read. */
+enum publish_kind {
+    KIND_ACTION, KIND_ACTION_TOO, /* a number that ADDRESS_ACTION_TEXT names */
+    KIND_NUMBER, KIND_NUMBER_TOO,
+    KIND_TEXT,
+};
+
+struct publish_option {
+    const char *name;
+    uintptr_t kind;
+    uintptr_t offset, bytes; /* in the struct of the values */
 };
 
 struct publish {

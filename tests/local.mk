@@ -31,6 +31,7 @@ check_modules = \
 	tests/check_calloc \
 	tests/check_canary \
 	tests/check_compat \
+	tests/check_conf \
 	tests/check_death \
 	tests/check_entropy \
 	tests/check_exact \
@@ -123,6 +124,7 @@ AM_TESTS_ENVIRONMENT = \
 	MERLON_SODIUM='$(MERLON_SODIUM)'; export MERLON_SODIUM; \
 	MERLON_SWITCHES='$(MERLON_SAME_SWITCHES)'; export MERLON_SWITCHES; \
 	EMULATOR='$(EMULATOR)'; export EMULATOR; \
+	sysconfdir='$(sysconfdir)'; export sysconfdir; \
 	host='$(host)'; build='$(build)'; export host build; \
 	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX; \
 	CXX_WORKS='$(CXX_WORKS)'; export CXX_WORKS; \

@@ -25,13 +25,19 @@ face_sources = src/override.c src/cxx.c src/dlopen.c
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h
 
-# The operator's tool. It runs none of the library's code: src/publish.h is all
-# that the two share.
+# The operator's tools. They run none of the library's code: src/publish.h is
+# all that they share.
 if SHIPPED
 bin_PROGRAMS = merlon-stat
+dist_pkgdata_DATA = tools/merlon-gdb.py
 dist_man1_MANS = doc/merlon-stat.1
 endif
-merlon_stat_SOURCES = tools/merlon-stat.c src/publish.h
+tool_sources = tools/tool.h tools/tool.c tools/elf-fields.h tools/image.h \
+	tools/image.c tools/object.h tools/object.c
+merlon_stat_SOURCES = $(tool_sources) src/publish.h tools/published.h \
+	tools/published.c tools/figures.h tools/figures.c tools/place.h \
+	tools/place.c tools/stat-print.h tools/stat-print.c \
+	tools/merlon-stat.c
 merlon_stat_CFLAGS = $(core_cflags)
 merlon_stat_LDADD =
 

@@ -17,7 +17,8 @@
 /* Size of a page. Valid from the first call on, without initialisation. */
 size_t os_page_bytes(void);
 
-/* Address space without memory: inaccessible, not counted, not dumped. */
+/* Address space without memory: inaccessible, not counted, not dumped, not even
+   by gcore, which would write all of it. */
 void *os_reserve(size_t bytes);
 
 /* The same, readable as zeros. */
@@ -49,6 +50,9 @@ bool os_guard(void *p, size_t bytes);
 /* Undo os_guard; the pages read as zeros. */
 bool os_unguard(void *p, size_t bytes);
 
+/* Mappings that guards have cost so far, about. For publish.c. */
+extern unsigned os_guard_mappings;
+
 /* True when guards cost no mapping. */
 bool os_guards_are_cheap(void);
 
@@ -64,8 +68,9 @@ bool os_move(void *from, void *to, size_t bytes);
 /* No huge pages here: sparse memory would be blown up. Start only. */
 void os_no_huge_pages(void *p, size_t bytes);
 
-/* Do not dump this range. Start only. */
-void os_no_dump(void *p, size_t bytes);
+/* Dump it after all: what is in use must be in a core. True, for it is no
+   matter if the kernel refuses. */
+bool os_dump(void *p, size_t bytes);
 
 /* The child of a fork reads zeros here. False: it reads a copy. */
 bool os_wipe_on_fork(void *p, size_t bytes);

@@ -39,7 +39,7 @@
 enum { GUARD_MAPPING_BUDGET = 8000 };
 
 static bool guard_install_refused;
-static unsigned guard_mappings;
+unsigned os_guard_mappings;
 
 /* A system call that leaves errno alone. */
 static long call6(long number, long a, long b, long c, long d, long e, long f)
@@ -115,14 +115,23 @@ static bool kernel_is_real(void *p)
 #endif
 }
 
+static void *reserve(size_t bytes, int protection)
+{
+    void *p = map(NULL, bytes, protection, MAP_NORESERVE);
+
+    if (p)
+        advise(p, bytes, MADV_DONTDUMP);
+    return p;
+}
+
 void *os_reserve(size_t bytes)
 {
-    return map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+    return reserve(bytes, PROT_NONE);
 }
 
 void *os_reserve_readable(size_t bytes)
 {
-    return map(NULL, bytes, PROT_READ, MAP_NORESERVE);
+    return reserve(bytes, PROT_READ);
 }
 
 bool os_release(void *p, size_t bytes)
@@ -161,13 +170,13 @@ bool os_guard(void *p, size_t bytes)
         guard_install_refused = true;
     }
     /* Relaxed: a budget, not a promise. */
-    if (__atomic_add_fetch(&guard_mappings, 2, __ATOMIC_RELAXED)
+    if (__atomic_add_fetch(&os_guard_mappings, 2, __ATOMIC_RELAXED)
             <= GUARD_MAPPING_BUDGET) {
         advise(p, bytes, MADV_DONTNEED);
         if (protect(p, bytes, PROT_NONE))
             return true;
     }
-    __atomic_sub_fetch(&guard_mappings, 2, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&os_guard_mappings, 2, __ATOMIC_RELAXED);
     return false;
 }
 
@@ -206,9 +215,10 @@ void os_no_huge_pages(void *p, size_t bytes)
     advise(p, bytes, MADV_NOHUGEPAGE);
 }
 
-void os_no_dump(void *p, size_t bytes)
+bool os_dump(void *p, size_t bytes)
 {
-    advise(p, bytes, MADV_DONTDUMP);
+    advise(p, bytes, MADV_DODUMP);
+    return true;
 }
 
 bool os_wipe_on_fork(void *p, size_t bytes)

@@ -67,6 +67,8 @@ library_scripts = \
 	tests/library.sh
 
 preload_scripts = \
+	tests/address.sh \
+	tests/conf.sh \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \

@@ -28,7 +28,7 @@ merlon_HEADERS = include/merlon/merlon.h
 # The operator's tools. They run none of the library's code: src/publish.h is
 # all that they share.
 if SHIPPED
-bin_PROGRAMS = merlon-stat
+bin_PROGRAMS = merlon-stat merlon-run
 dist_pkgdata_DATA = tools/merlon-gdb.py
 dist_man1_MANS = doc/merlon-stat.1
 endif
@@ -40,6 +40,11 @@ merlon_stat_SOURCES = $(tool_sources) src/publish.h tools/published.h \
 	tools/merlon-stat.c
 merlon_stat_CFLAGS = $(core_cflags)
 merlon_stat_LDADD =
+merlon_run_SOURCES = $(tool_sources) tools/verdict.h tools/verdict.c \
+	tools/merlon-run.c
+merlon_run_CFLAGS = $(core_cflags) -DMERLON_LIBDIR='"$(libdir)"' \
+	-DMERLON_SO='"$(MERLON_SO)"'
+merlon_run_LDADD =
 
 noinst_LTLIBRARIES = libmerlon-core.la
 libmerlon_core_la_SOURCES = $(core_sources)

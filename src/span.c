@@ -247,7 +247,8 @@ static void enter_quarantine(struct record *span)
     /* Relaxed: a budget. */
     size_t sum = __atomic_add_fetch(&span_quarantine_bytes, bytes,
                                     __ATOMIC_RELAXED);
-    size_t count = __atomic_add_fetch(&span_quarantine_count, 1, __ATOMIC_RELAXED);
+    size_t count = __atomic_add_fetch(&span_quarantine_count, 1,
+                                      __ATOMIC_RELAXED);
     struct record *oldest = ring_put(&quarantine, span);
 
     if (oldest)

@@ -74,6 +74,7 @@ preload_scripts = \
 	tests/dlopen.sh \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh \
+	tests/run.sh \
 	tests/stat.sh
 
 check_helpers =

@@ -17,7 +17,7 @@ core_sources = \
 	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
 	src/heap_life.c \
 	src/thread.h src/process.h src/thread.c src/process.c \
-	src/face.h src/fast.h src/malloc.c src/memalign.c src/inspect.c \
+	src/face.h src/fast.h src/statistics.h src/statistics.c src/malloc.c src/memalign.c src/inspect.c \
 	src/publish.h src/publish.c src/compat.c
 
 face_sources = src/override.c src/cxx.c src/dlopen.c

@@ -99,6 +99,11 @@ int os_file_open(const char *path);
 size_t os_file_read(int file, void *to, size_t room);
 void os_file_close(int file);
 
+/* A new file of `bytes`, instead of any that has the name, filled with the
+   byte `fill` and mapped: forked children share it, and writing to it is no
+   system call. NULL: refused. Start only. */
+void *os_file_map(const char *path, size_t bytes, unsigned char fill);
+
 /* Write what can be written; short and failed writes are ignored. */
 void os_write(int descriptor, const void *bytes, size_t count);
 

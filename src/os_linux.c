@@ -299,6 +299,41 @@ void os_file_close(int file)
     call6(SYS_close, file, 0, 0, 0, 0, 0);
 }
 
+static bool fill_file(int file, size_t bytes, unsigned char fill)
+{
+    unsigned char block[512];
+
+    memset(block, fill, sizeof block);
+    /* By writing: a hole would be a SIGBUS when the disk is full. */
+    for (size_t at = 0; at < bytes; at += sizeof block)
+        if (call6(SYS_write, file, (long)block, sizeof block, 0, 0, 0)
+            != sizeof block)
+            return false;
+    return true;
+}
+
+void *os_file_map(const char *path, size_t bytes, unsigned char fill)
+{
+#ifdef SYS_mmap2
+    long number = SYS_mmap2;
+#else
+    long number = SYS_mmap;
+#endif
+    int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
+    long p = -1;
+
+    /* Never shortened: another process may have it mapped. */
+    call6(SYS_unlinkat, AT_FDCWD, (long)path, 0, 0, 0, 0);
+    int file = (int)call6(SYS_openat, AT_FDCWD, (long)path, flags, 0644, 0, 0);
+    if (file < 0)
+        return NULL;
+    if (fill_file(file, bytes, fill))
+        p = call6(number, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                  file, 0);
+    os_file_close(file);
+    return p == -1 ? NULL : (void *)p;
+}
+
 void os_write(int descriptor, const void *bytes, size_t count)
 {
     call6(SYS_write, descriptor, (long)bytes, (long)count, 0, 0, 0);

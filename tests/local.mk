@@ -75,7 +75,8 @@ preload_scripts = \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh \
 	tests/run.sh \
-	tests/stat.sh
+	tests/stat.sh \
+	tests/statistics.sh
 
 check_helpers =
 

@@ -148,7 +148,7 @@ script() { # NAME FIRST-LINE
 }
 script sh '#!/bin/sh'
 check 0 'is a script: .*/sh can run' "$work/sh"
-script blanks '#! 	/bin/sh -e'
+script blanks "#! $(printf '\t') /bin/sh -e"
 check 0 'is a script: .*/sh can run' "$work/blanks"
 script twice "#!$work/sh"
 check 0 'is a script: .*is a script: .*/sh can run' "$work/twice"

@@ -30,7 +30,8 @@ merlon_HEADERS = include/merlon/merlon.h
 if SHIPPED
 bin_PROGRAMS = merlon-stat merlon-run
 dist_pkgdata_DATA = tools/merlon-gdb.py
-dist_man1_MANS = doc/merlon-stat.1
+dist_man_MANS = doc/merlon-run.1 doc/merlon-stat.1 doc/merlon.3 \
+	doc/merlon.conf.5 doc/merlon.7
 endif
 tool_sources = tools/tool.h tools/tool.c tools/elf-fields.h tools/image.h \
 	tools/image.c tools/object.h tools/object.c

@@ -61,6 +61,7 @@ check_scripts = \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
+	tests/manuals.sh \
 	tests/switches.sh
 
 library_scripts = \

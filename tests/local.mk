@@ -157,6 +157,7 @@ installcheck-local:
 	@$(AM_TESTS_ENVIRONMENT) \
 	DESTDIR='$(DESTDIR)'; libdir='$(libdir)'; \
 	includedir='$(includedir)'; pkgconfigdir='$(pkgconfigdir)'; \
-	export DESTDIR libdir includedir pkgconfigdir; \
+	bindir='$(bindir)'; mandir='$(mandir)'; \
+	export DESTDIR libdir includedir pkgconfigdir bindir mandir; \
 	$(SHELL) $(srcdir)/tests/installcheck.sh
 endif

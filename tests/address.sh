@@ -142,6 +142,25 @@ for _ in $(seq 300); do
 done
 grep -q '^end' "$work/ready" || { echo "address: did not start" >&2; exit 1; }
 
+# merlon's own data is what is writable amid a readable reservation, and what
+# follows the writable part of an arena is in use by nobody.
+awk '{
+    split($1, range, "-")
+    if ($5 == 0 && $2 == "rw-p" && before == "r--p" && end == range[1] &&
+        !found++)
+        print "metadata 0x" range[1] " -"
+    if ($5 == 0 && $2 == "---p" && before == "rw-p" && end == range[1] &&
+        length(range[1]) == length(range[2]) &&
+        substr(range[1], 1, 4) != substr(range[2], 1, 4) && !beyond++)
+        print "unused 0x" range[1] " -"
+    before = $5 == 0 ? $2 : ""
+    end = range[2]
+}' "/proc/$pid/maps" >"$work/own"
+case $(grep -c . "$work/own") in
+2) cat "$work/own" >>"$work/ready" ;;
+*) fail "metadata or unused addresses were not found in maps" ;;
+esac
+
 # 1. Alive. Then JSON, the slab, metadata: a slab's address is in no object.
 check process "$pid"
 address=$(awk '$1 == "live" { print $2; exit }' "$work/ready")
@@ -154,6 +173,12 @@ assert place["state"] == "live", place
 assert place["address"] == place["object"] == int(sys.argv[2], 16), place
 assert place["object_bytes"] == 112 and place["slab"] % 65536 == 0, place
 END
+fi
+slab=$("$stat" --address "$address" "$pid" | sed -n 's/^slab: *\(0x[^,]*\),.*/\1/p')
+last=$(printf '0x%x' $((slab + 65535)))
+if [ "$variant" = hardened ]; then
+    "$stat" --address "$last" "$pid" | grep -q '^state: *guard' \
+        || fail "the last byte of a slab is no guard: $last"
 fi
 "$stat" --address "$address" --prometheus "$pid" >/dev/null 2>&1 \
     && fail "--address --prometheus is accepted"

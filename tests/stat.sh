@@ -267,6 +267,10 @@ if [ -n "$crimes" ]; then
     [ "$("$stat" --report "$sandboxed")" = "$(tail -n 1 "$work/reports")" ] \
         || fail "--report is not the last line that was reported"
     run 0 --prometheus "$sandboxed"
+    grep -q '^merlon_option{pid="[0-9]*",name="on_error",value="report"} 1$' \
+        "$work/out" || fail "no metric of an option"
+    grep -q '^merlon_switch{pid="[0-9]*",name="canary"} 1$' "$work/out" \
+        || fail "no metric of a switch"
     grep -q '^merlon_detections_total{pid="[0-9]*",kind="double free"} 1$' \
         "$work/out" || fail "no metric of a double free"
 fi

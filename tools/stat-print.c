@@ -268,6 +268,27 @@ static void print_prometheus_classes(void)
     }
 }
 
+/* What was chosen, as labels: switches that are on, and options. */
+static void print_prometheus_choices(void)
+{
+    char name[TEXT_BYTES], value[TEXT_BYTES];
+
+    print_metric("switch", "mitigations: 1 if built in", false);
+    for (unsigned i = 0; i < library.number[NUMBER_SWITCH_COUNT]; i++) {
+        bool on = library_switch(i, name, sizeof name);
+        print_sample("switch", false, "name", name, on);
+    }
+    print_metric("option", "options, as labels", false);
+    for (unsigned i = 0; i < library.number[NUMBER_OPTION_COUNT]; i++) {
+        library_option(i, name, value, sizeof name);
+        printf("merlon_option{pid=\"%ld\",name=", image.process_id);
+        print_quoted(name);
+        printf(",value=");
+        print_quoted(value);
+        puts("} 1");
+    }
+}
+
 static void print_prometheus(bool classes)
 {
     char name[TEXT_BYTES];
@@ -278,6 +299,7 @@ static void print_prometheus(bool classes)
     printf(",variant=");
     print_quoted(variant);
     puts("} 1");
+    print_prometheus_choices();
     for (size_t i = 0; i < FIGURE_COUNT; i++) {
         const struct figure *figure = &table[i];
         if (figure->value == &figures.detections)

@@ -20,7 +20,11 @@ struct good {
 };
 
 #define AFTER(error, mismatch, fd, bytes)                                    \
-    {OPTION_##error, OPTION_##mismatch, fd, bytes, ""}
+    {.on_error = OPTION_##error, .size_mismatch = OPTION_##mismatch,         \
+     .report_fd = fd, .arena_bytes = bytes}
+#define STATISTICS(text)                                                     \
+    {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,               \
+     .report_fd = 2, .statistics = text}
 
 static const struct good good[] = {
     {"", AFTER(ABORT, REPORT, 2, 0)},
@@ -45,10 +49,9 @@ static const struct good good[] = {
     {",report_fd=9,,arena=1M,", AFTER(ABORT, REPORT, 9, MIB)},
     {"on_error=report,size_mismatch=abort,report_fd=7,arena=1G",
      AFTER(REPORT, ABORT, 7, (size_t)1 << 30)},
-    {"statistics=exit", {OPTION_ABORT, OPTION_REPORT, 2, 0, "exit"}},
-    {"statistics=/a b=c", {OPTION_ABORT, OPTION_REPORT, 2, 0, "/a b=c"}},
-    {"statistics=/long,statistics=/s",
-     {OPTION_ABORT, OPTION_REPORT, 2, 0, "/s"}},
+    {"statistics=exit", STATISTICS("exit")},
+    {"statistics=/a b=c", STATISTICS("/a b=c")},
+    {"statistics=/long,statistics=/s", STATISTICS("/s")},
 };
 
 /* Each is refused, alone and in the midst of others. */

@@ -90,6 +90,7 @@ config() { # VARIANT
     echo '#define MERLON_FUZZING 0'
     echo '#define VERSION "0"'
     echo '#define PACKAGE_VERSION "0"'
+    echo '#define MERLON_SYSCONFDIR "/etc"'
 }
 
 # ------------------------------------------------------------- one variant

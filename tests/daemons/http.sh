@@ -4,6 +4,39 @@
 #
 # http.sh - what the web servers share: files of several kinds, a load of
 # requests, and a comparison of every answer with its file. Read after lib.sh.
+#
+# Who uses it as a whole calls prepare_web first, then serves $work/www at the
+# loopback ports $plain and $tls (with $work/both.pem, or cert.pem and key.pem),
+# compressed if that is asked for; and sets again to again/ if the same files
+# come below this path through a proxy. exercise and load are then as below.
+again=
+
+prepare_web() { # sets plain and tls
+    make_files "$work/www"
+    make_certificate "$work"
+    free_port
+    plain=$port
+    free_port
+    tls=$port
+}
+
+exercise() {
+    http_compare "$work/www" "$(scaled 2)" "http://127.0.0.1:$plain/" \
+        "http://127.0.0.1:$plain/$again" "https://127.0.0.1:$tls/"
+    http_gzip "$work/www" "http://127.0.0.1:$plain/$again" page.html
+    http_gzip "$work/www" "https://127.0.0.1:$tls/" large.css
+}
+
+load() {
+    http_load "http://127.0.0.1:$plain/small.txt" "$(scaled 3000)" -k
+    http_load "http://127.0.0.1:$plain/${again}page.html" "$(scaled 500)" -k \
+        -H 'Accept-Encoding: gzip'
+    http_load "https://127.0.0.1:$tls/page.html" "$(scaled 150)"
+}
+
+await_answer() {
+    await "an answer" curl -sf -m 5 "http://127.0.0.1:$plain/small.txt"
+}
 
 http_files='empty.txt small.txt page.html large.css image.bin large.bin'
 
@@ -31,8 +64,8 @@ make_files() { # DIRECTORY
 make_certificate() { # DIRECTORY
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 \
         -addext subjectAltName=IP:127.0.0.1 -keyout "$1/key.pem" \
-        -out "$1/cert.pem" >"$logs/openssl" 2>&1 \
-        || fail "no certificate" "$logs/openssl"
+        -out "$1/cert.pem" >"$work/openssl" 2>&1 \
+        || fail "no certificate" "$work/openssl"
     cat "$1/cert.pem" "$1/key.pem" >"$1/both.pem"
     chmod 644 "$1"/*.pem
 }
@@ -91,4 +124,34 @@ http_gzip() { # DIRECTORY BASE FILE
         || fail "$3 did not come compressed" "$work/head"
     gzip -dc "$work/packed" >"$work/unpacked"
     same "$work/unpacked" "$1/$3"
+}
+
+# A web server that is not under test, for those that need another one: serves
+# the files, and PHP if told where.
+http_origin() { # DIRECTORY [FASTCGI-ADDRESS]; sets origin to its URL
+    free_port
+    origin=http://127.0.0.1:$port/
+    mkdir -m 777 "$work/origin"
+    cat >"$work/origin/nginx.conf" <<END
+user www-data;
+daemon off;
+worker_processes 1;
+pid $work/origin/pid;
+events { worker_connections 256; }
+http {
+    access_log off;
+    client_body_temp_path $work/origin;
+    proxy_temp_path $work/origin;
+    fastcgi_temp_path $work/origin;
+    uwsgi_temp_path $work/origin;
+    scgi_temp_path $work/origin;
+    server {
+        listen 127.0.0.1:$port;
+        root $1;
+${2:+        location ~ [.]php\$ { include fastcgi.conf; fastcgi_pass $2; \}}
+    }
+}
+END
+    assist nginx -c "$work/origin/nginx.conf" -e "$logs/origin"
+    await "the origin" curl -sf -m 5 "${origin}small.txt"
 }

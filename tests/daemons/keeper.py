@@ -73,6 +73,8 @@ def main():
         except OSError as error:
             print(f"keeper: {sys.argv[1]}: {error.strerror}", file=sys.stderr)
             os._exit(127)
+    if ending:
+        kill_children()
     while True:
         try:
             pid, status = os.wait()

@@ -7,9 +7,9 @@
 #   NAME.sh [--quick] [--keep] [--result FILE] SUBJECT [LIBRARY]
 #
 # With a LIBRARY of merlon, every process of the daemon is proven to run on it.
-# Without, the daemon runs on the C library's malloc, even if it links another
-# one, and every process is proven to be without merlon. SUBJECT is the name that
-# the figures get. Exit status: 0 passed, 77 skipped (and why), else failed.
+# SUBJECT glibc has none: the daemon runs on the C library's malloc, even if it links
+# another one, and every process is proven to be without merlon. The figures go
+# under the name SUBJECT. Exit status: 0 passed, 77 skipped (and why), else failed.
 #
 # How a daemon is written
 # -----------------------
@@ -51,6 +51,8 @@
 #   control COMMAND...  as launch, for a short command: ExecStartPre, ExecReload
 #   client COMMAND...   a client, at most 60 s, output in $logs/client;
 #                       failure fails the test. Clients run without merlon
+#   assist COMMAND...   a process that the test needs besides, without merlon: an
+#                       origin server, a client that stays; ended with the test
 #   await TEXT COMMAND...  until it succeeds, at most 20 s, while the daemon lives
 #   main_pid            prints the main process, however it was started
 #   tree                prints all of its processes
@@ -85,6 +87,7 @@ keep=no
 result=/dev/null
 work=
 keeper=
+assistants=
 requests=0
 allocations=0
 mappings=0
@@ -96,10 +99,10 @@ clock_ticks=$(getconf CLK_TCK)
 clean_up() {
     status=$?
     trap '' HUP INT TERM
-    if [ -n "$keeper" ]; then
-        kill -TERM "$keeper" 2>/dev/null || :
-        wait "$keeper" 2>/dev/null || :
-    fi
+    for pid in $keeper $assistants; do
+        kill -TERM "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    done
     if [ -n "$work" ]; then
         if [ "$keep" = yes ]; then
             say "kept: $work"
@@ -219,8 +222,13 @@ control() { # COMMAND...
         || fail "$*: status $?" "$logs/control"
 }
 
+assist() { # COMMAND...
+    python3 "$daemons_dir/keeper.py" "$@" >>"$logs/assist" 2>&1 </dev/null &
+    assistants="$assistants $!"
+}
+
 client() { # COMMAND...
-    timeout -k 5 60 "$@" >"$logs/client" 2>&1 </dev/null \
+    timeout -k 5 60 "$@" >"$logs/client" 2>&1 \
         || fail "client, status $?: $*" "$logs/client"
 }
 
@@ -229,7 +237,8 @@ await() { # TEXT COMMAND...
     shift
     for _ in $(seq 200); do
         ! "$@" >"$logs/await" 2>&1 </dev/null || return 0
-        kill -0 "$keeper" 2>/dev/null || fail "it ended before: $waited_for"
+        [ -z "$keeper" ] || kill -0 "$keeper" 2>/dev/null \
+            || fail "it ended before: $waited_for"
         sleep 0.1
     done
     fail "waited in vain: $waited_for" "$logs/await"
@@ -361,7 +370,11 @@ live() { # ARGUMENT...
         shift
     done
     subject=${1:?the name of what is tested}
-    library=${2:+$(readlink -f "$2")}
+    library=${2:+$(readlink -e "$2")}
+    if [ "$subject" != glibc ] && [ ! -f "$library" ]; then
+        echo "$name: where is the library of $subject?" >&2
+        exit 2
+    fi
     [ "$(id -u)" -eq 0 ] || skip "not root: units start daemons as root"
     needs python3 setpriv
     if [ -n "$library" ]; then

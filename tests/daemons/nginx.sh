@@ -7,15 +7,11 @@
 . "$(dirname "$0")/lib.sh"
 . "$daemons_dir/http.sh"
 needs nginx curl ab openssl
+again=again/
 processes=3
 
 prepare() {
-    make_files "$work/www"
-    make_certificate "$work"
-    free_port
-    plain=$port
-    free_port
-    tls=$port
+    prepare_web
     mkdir -m 777 "$work/tmp"
     cat >"$work/nginx.conf" <<END
 user www-data;
@@ -63,21 +59,7 @@ nginx() { # HOW [ARGUMENT...]
 start() {
     nginx control -t -q
     nginx launch
-    await "an answer" curl -sf -m 5 "http://127.0.0.1:$plain/small.txt"
-}
-
-exercise() {
-    http_compare "$work/www" "$(scaled 2)" "http://127.0.0.1:$plain/" \
-        "http://127.0.0.1:$plain/again/" "https://127.0.0.1:$tls/"
-    http_gzip "$work/www" "http://127.0.0.1:$plain/" page.html
-    http_gzip "$work/www" "https://127.0.0.1:$tls/" large.css
-}
-
-load() {
-    http_load "http://127.0.0.1:$plain/small.txt" "$(scaled 3000)" -k
-    http_load "http://127.0.0.1:$plain/again/page.html" "$(scaled 500)" -k \
-        -H 'Accept-Encoding: gzip'
-    http_load "https://127.0.0.1:$tls/page.html" "$(scaled 150)"
+    await_answer
 }
 
 workers() {

@@ -52,7 +52,8 @@
 #   client COMMAND...   a client, at most 60 s, output in $logs/client;
 #                       failure fails the test. Clients run without merlon
 #   assist COMMAND...   a process that the test needs besides, without merlon: an
-#                       origin server, a client that stays; ended with the test
+#                       origin server, a client that stays; sets assistant to
+#                       its PID; ended with the test, or by dismiss PID
 #   await TEXT COMMAND...  until it succeeds, at most 20 s, while the daemon lives
 #   main_pid            prints the main process, however it was started
 #   tree                prints all of its processes
@@ -96,13 +97,19 @@ clock_ticks=$(getconf CLK_TCK)
 
 # ------------------------------------------------------------ how it ends
 
-clean_up() {
-    status=$?
-    trap '' HUP INT TERM
-    for pid in $keeper $assistants; do
+# End what launch and assist started, with all that came of it.
+dismiss() { # PID...
+    for pid in "$@"; do
         kill -TERM "$pid" 2>/dev/null || :
         wait "$pid" 2>/dev/null || :
     done
+}
+
+clean_up() {
+    status=$?
+    trap '' HUP INT TERM
+    # shellcheck disable=SC2086 # a list of numbers
+    dismiss $keeper $assistants
     if [ -n "$work" ]; then
         if [ "$keep" = yes ]; then
             say "kept: $work"
@@ -175,10 +182,16 @@ pss_kib() {
     done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'
 }
 
-# The first of keeper's own children: daemons that go into the background end
-# up there as well.
+# The oldest of keeper's own children: a daemon that goes into the background
+# ends up there as well, and before any process that it leaves behind.
 main_pid() {
-    children_of "$keeper" | sort -n | head -n 1
+    cat /proc/[0-9]*/stat 2>/dev/null | awk -v root="$keeper" '
+        {
+            pid = $1
+            sub(/^.*\) /, "")
+            if ($2 == root)
+                print $20, pid
+        }' | sort -n | awk 'NR == 1 { print $2 }'
 }
 
 # --------------------------------------------------- starting and waiting
@@ -224,7 +237,8 @@ control() { # COMMAND...
 
 assist() { # COMMAND...
     python3 "$daemons_dir/keeper.py" "$@" >>"$logs/assist" 2>&1 </dev/null &
-    assistants="$assistants $!"
+    assistant=$!
+    assistants="$assistants $assistant"
 }
 
 client() { # COMMAND...
@@ -305,7 +319,7 @@ prove() {
         ! echo "$program" | grep -Eqx -e "$foreign" || continue
         prove_process "$pid"
         process_count=$((process_count + 1))
-        count=$(wc -l <"/proc/$pid/maps") || continue
+        count=$(cat "/proc/$pid/maps" 2>/dev/null | wc -l)
         [ "$count" -le "$mappings" ] || mappings=$count
     done
     [ "$process_count" -ge "$processes" ] \

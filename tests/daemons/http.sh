@@ -148,7 +148,7 @@ http {
     server {
         listen 127.0.0.1:$port;
         root $1;
-${2:+        location ~ [.]php\$ { include fastcgi.conf; fastcgi_pass $2; \}}
+${2:+        location ~ [.]php\$ { include /etc/nginx/fastcgi.conf; fastcgi_pass $2; \}}
     }
 }
 END

@@ -13,7 +13,7 @@
 #
 # How a daemon is written
 # -----------------------
-# A file tests/daemons/NAME.sh, executable, that opens like this
+# A file tests/daemons/NAME.sh, executable (what is not is read by others), opens so
 #
 #   #!/bin/sh
 #   # SPDX-License-Identifier: MIT
@@ -23,7 +23,7 @@
 #   needs nginx curl ab
 #
 # (needs: the commands it cannot do without; its packages stand in the table of
-# tools/install-packages, group daemons), defines these functions, and ends by
+# tools/install-packages, group daemons); it defines these functions and ends by
 # the line `live "$@"`:
 #
 #   prepare   write configuration and data below $work (open to all users)
@@ -303,11 +303,11 @@ prove_process() { # PID
     }
     grep -q "^mapped from: *$library\$" "$work/stat" \
         || fail "process $1 has another merlon" "$work/stat"
-    served=$(figure 'allocations served')
-    [ "$served" -gt 0 ] || fail "process $1 never used merlon" "$work/stat"
+    count=$(figure 'allocations served')
+    [ "$count" -gt 0 ] || fail "process $1 never used merlon" "$work/stat"
     [ "$(figure detections)" -eq 0 ] \
         || fail "process $1: merlon detected something" "$work/stat"
-    allocations=$((allocations + served))
+    allocations=$((allocations + count))
 }
 
 prove() {
@@ -408,13 +408,15 @@ live() { # ARGUMENT...
     prepare
     start
     exercise
-    prove
     requests=0
     before=$(cpu_ms)
     load
     sleep 0.2
     cpu=$(($(cpu_ms) - before))
     pss=$(pss_kib)
+    loaded=$requests
+    prove
+    served=$allocations
     reload
     exercise
     prove
@@ -422,12 +424,12 @@ live() { # ARGUMENT...
     await_end
     search_logs
     printf '{"daemon": "%s", "subject": "%s", "requests": %d, "cpu_ms": %d,' \
-        "$name" "$subject" "$requests" "$cpu" >"$result"
+        "$name" "$subject" "$loaded" "$cpu" >"$result"
     printf ' "pss_kib": %d, "processes": %d, "mappings": %d,' \
         "$pss" "$process_count" "$mappings" >>"$result"
     printf ' "allocations": %d, "seconds": %d}\n' \
-        "$allocations" "$(steps_elapsed)" >>"$result"
+        "$served" "$(steps_elapsed)" >>"$result"
     say "$name on $subject: passed, $process_count processes," \
-        "$requests requests, $cpu ms of CPU, $pss KiB, $mappings mappings," \
-        "$allocations allocations"
+        "$loaded requests, $cpu ms of CPU, $pss KiB, $mappings mappings," \
+        "$served allocations"
 }

@@ -402,6 +402,7 @@ live() { # ARGUMENT...
     logs=$work/logs
     trap clean_up EXIT
     trap_signals
+    trap "exit 141" PIPE
     mkdir -m 1777 "$logs"
     chmod 755 "$work"
 

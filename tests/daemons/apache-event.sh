@@ -12,13 +12,20 @@ again=again/
 mpm=${name#apache-}
 processes=3
 modules=/usr/lib/apache2/modules
-# A process for each connection: those of a load, and as many of the proxy.
+# A fixed number of processes: who stops one that is idle closes connections that
+# the proxy is just about to use.
 case $mpm in
 prefork)
     servers='StartServers 34
-MaxSpareServers 40'
+MaxSpareServers 60
+MaxRequestWorkers 60'
     ;;
-*) servers='StartServers 2' ;;
+*)
+    servers='StartServers 2
+MinSpareThreads 1
+MaxSpareThreads 100
+MaxRequestWorkers 50'
+    ;;
 esac
 
 prepare() {
@@ -48,7 +55,6 @@ $(for module in "mpm_$mpm" authz_core mime deflate filter socache_shmcb ssl \
 LogFormat "%h %l %u %t \"%r\" %>s %O" common
 CustomLog \${APACHE_LOG_DIR}/access common
 $servers
-MaxRequestWorkers 100
 MaxKeepAliveRequests 500
 KeepAliveTimeout 1
 TypesConfig /dev/null
@@ -64,7 +70,7 @@ DocumentRoot $work/www
 <Directory $work/www>
     Require all granted
 </Directory>
-ProxyPass /again/ http://127.0.0.1:$plain/
+ProxyPass /again/ http://127.0.0.1:$plain/ disablereuse=on
 <VirtualHost 127.0.0.1:$tls>
     SSLEngine on
     SSLCertificateFile $work/cert.pem

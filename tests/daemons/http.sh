@@ -3,7 +3,9 @@
 # shellcheck disable=SC2154 # work and logs are of lib.sh
 #
 # http.sh - what the web servers share: files of several kinds, a load of
-# requests, and a comparison of every answer with its file. Read after lib.sh.
+# requests, and a comparison of every answer with its file. Read after lib.sh (or
+# tools/quickstart), of which it takes client, fail, same, done_requests, $work and
+# $logs.
 #
 # Who uses it as a whole calls prepare_web first, then serves $work/www at the
 # loopback ports $plain and $tls (with $work/both.pem, or cert.pem and key.pem),

@@ -200,9 +200,7 @@ free_port() { # sets port
     port=${port:-${MERLON_DAEMON_PORTS:-21000}}
     for _ in $(seq 900); do
         port=$((port + 1))
-        ! cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '{ print $2 " " }' \
-            | grep -q "$(printf ':%04X ' "$port")" || continue
-        return 0
+        ! port_is_free "$port" || return 0
     done
     fail "no free port on loopback"
 }

@@ -16,7 +16,7 @@ modules=/usr/lib/apache2/modules
 # the proxy is just about to use.
 case $mpm in
 prefork)
-    servers='StartServers 34
+    servers='StartServers 18
 MaxSpareServers 60
 MaxRequestWorkers 60'
     ;;

@@ -35,7 +35,7 @@ reload() {
 }
 
 renewed() {
-    [ "$(tree | wc -l)" -eq 5 ] && [ ! -d "/proc/$before_reload" ]
+    [ ! -d "/proc/$before_reload" ] && [ "$(tree | wc -l)" -eq 5 ]
 }
 
 live "$@"

@@ -60,7 +60,8 @@ check_scripts = \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
-	tests/switches.sh
+	tests/switches.sh \
+	tests/units.sh
 
 library_scripts = \
 	tests/library.sh

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154,SC2034
 #
 # dns.sh - what the name servers share: a zone of many names, the answers that
 # it stands for, a comparison of every one, a load of queries. Read after

@@ -153,6 +153,7 @@ http {
     server {
         listen 127.0.0.1:$port;
         root $1;
+        expires 1h;
 ${2:+        location ~ [.]php\$ { include /etc/nginx/fastcgi.conf; fastcgi_pass $2; \}}
     }
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154,SC2034
 #
 # shipped.sh - the examples of doc/systemd, used as an operator would: so they
 # are tested, and nothing of them is said twice. Read after lib.sh.

@@ -7,7 +7,6 @@
 # ExecReload=kill -HUP; the drop-in starts it as user proxy.
 . "$(dirname "$0")/lib.sh"
 . "$daemons_dir/http.sh"
-. "$daemons_dir/origin.sh"
 . "$daemons_dir/shipped.sh"
 needs squid nginx curl ab
 # squid's first process, its worker, and unlinkd.
@@ -16,15 +15,16 @@ processes=3
 prepare() {
     drop_in squid.service
     make_files "$work/www"
-    serve_origin "$work/www"
+    http_origin "$work/www"
+    behind=$port
     free_port
     mkdir "$work/cache" "$work/run"
     chown "$user" "$work/cache" "$work/run"
     ship squid.conf
     sed -i "s|/run/squid/|$work/run/|" "$work/squid.conf"
     cat >>"$work/squid.conf" <<END_OF_CONFIGURATION
-http_port 127.0.0.1:$port accel defaultsite=127.0.0.1:$origin
-cache_peer 127.0.0.1 parent $origin 0 no-query originserver
+http_port 127.0.0.1:$port accel defaultsite=127.0.0.1:$behind
+cache_peer 127.0.0.1 parent $behind 0 no-query originserver
 acl here src 127.0.0.1
 http_access allow here
 cache_log $logs/squid

@@ -7,7 +7,6 @@
 # ExecReload=varnishreload
 . "$(dirname "$0")/lib.sh"
 . "$daemons_dir/http.sh"
-. "$daemons_dir/origin.sh"
 needs varnishd varnishadm nginx curl ab gcc
 # The manager, and the child that serves.
 processes=2
@@ -17,7 +16,7 @@ write_vcl() {
     cat >"$work/default.vcl" <<END_OF_VCL
 vcl 4.1;
 import std;
-backend default { .host = "127.0.0.1"; .port = "$origin"; }
+backend default { .host = "127.0.0.1"; .port = "$behind"; }
 sub vcl_backend_response {
     set beresp.ttl = 1h;
     if (beresp.http.Content-Type ~ "text") {
@@ -32,7 +31,8 @@ END_OF_VCL
 
 prepare() {
     make_files "$work/www"
-    serve_origin "$work/www"
+    http_origin "$work/www"
+    behind=$port
     write_vcl
     free_port
     management=$port

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154,SC2034
 #
 # witness.sh - proof for processes that live too shortly to be looked at:
 # witness.py holds each of them at its end. Read after lib.sh.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154,SC2034
 #
 # worker.sh - programming languages as web servers: GET /work/N computes with
 # much memory and answers with digests that depend on N alone. The same program

@@ -7,17 +7,20 @@
 # Its unit: php-fpm8.2 --nodaemonize --fpm-config FILE, SIGUSR2 to reload
 . "$(dirname "$0")/lib.sh"
 . "$daemons_dir/http.sh"
+. "$daemons_dir/shipped.sh"
 fpm=$(command -v php-fpm8.2 || ls /usr/sbin/php-fpm[0-9]* 2>/dev/null || echo php-fpm)
 needs "$fpm" nginx curl ab
 processes=5
 [ "$name" = php-fpm ] || environment=USE_ZEND_ALLOC=0
 
 prepare() {
+    drop_in php8.2-fpm.service
+    ship php-fpm.conf
     make_files "$work/www"
     cp "$daemons_dir/php-fpm.php" "$work/www/index.php"
     chmod 644 "$work/www/index.php"
     http_origin "$work/www" "unix:$work/socket"
-    cat >"$work/php-fpm.conf" <<END
+    cat >"$work/main.conf" <<END
 [global]
 pid = $work/pid
 error_log = $logs/fpm
@@ -29,6 +32,7 @@ listen.owner = www-data
 listen.group = www-data
 pm = static
 pm.max_children = 4
+include = $work/php-fpm.conf
 END
 }
 
@@ -37,7 +41,7 @@ page() {
 }
 
 start() {
-    launch "$fpm" --nodaemonize --fpm-config "$work/php-fpm.conf"
+    launch "$fpm" --nodaemonize --fpm-config "$work/main.conf"
     await "a page" page
 }
 
@@ -48,10 +52,21 @@ exercise() {
         [ "$(tail -n 1 "$logs/page")" = 'all as it should be' ] \
             || fail "a page is wrong" "$logs/page"
     done
+    children_had_merlon
     for extension in mysqli curl zip xml mbstring 'Zend OPcache'; do
         grep -qx "loaded: $extension" "$logs/page" \
             || fail "$extension is not loaded" "$logs/page"
     done
+}
+
+# Programs that scripts execute, by the shipped lines for the pool.
+children_had_merlon() {
+    count=$(curl -sf -m 20 "${origin}index.php?child")
+    if [ -z "$library" ]; then
+        [ "$count" -eq 0 ] || fail "a script's program had merlon"
+    else
+        [ "$count" -gt 0 ] || fail "a script's program had no merlon"
+    fi
 }
 
 load() {

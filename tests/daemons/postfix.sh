@@ -10,8 +10,9 @@
 needs postfix postconf smtp-source smtp-sink python3
 # master, pickup, qmgr, postlogd; more while there is mail.
 processes=4
-# The master ends all, and itself, by SIGTERM.
-end_status=143
+# The master ends all, and itself, by SIGTERM; cleanup(8) catches it and exits
+# with its number.
+end_status='143 15'
 round=0
 
 prepare() {

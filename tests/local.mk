@@ -62,7 +62,8 @@ check_scripts = \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
 	tests/manuals.sh \
-	tests/switches.sh
+	tests/switches.sh \
+	tests/units.sh
 
 library_scripts = \
 	tests/library.sh
@@ -84,8 +85,8 @@ check_helpers =
 check_files = \
 	tests/installcheck.sh
 
-check_directories = tests/attacks tests/costs tests/cxx tests/emptied \
-	tests/integration tests/support
+check_directories = tests/attacks tests/costs tests/cxx tests/daemons \
+	tests/emptied tests/integration tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -145,11 +146,32 @@ AM_TESTS_ENVIRONMENT = \
 EXTRA_DIST += $(check_scripts) $(library_scripts) $(preload_scripts) \
 	$(check_files)
 
-.PHONY: check-is-missing
+.PHONY: check-daemons check-is-missing
 check-is-missing:
 	@echo "make check needs Check >= 0.15, which configure did not find:" >&2
 	@echo "install the Debian package check, then run configure again" >&2
 	@exit 1
+
+# Real daemons on both variants; the other one is built below this directory.
+# make check-daemons DAEMONS='--quick --only nginx'   see tests/daemons/run
+DAEMONS = --compare
+if SHIPPED
+if NATIVE
+check-daemons: all
+	@case $(MERLON_VARIANT) in \
+	hardened) other=fast; switch=; name=merlon ;; \
+	*) other=hardened; switch=--enable-hardening; name=merlon-hardened ;; \
+	esac; set -e; \
+	$(MKDIR_P) daemons/$$other; \
+	test -f daemons/$$other/Makefile || (cd daemons/$$other && \
+	  $(abs_top_srcdir)/configure -q CC='$(CC)' CFLAGS='$(CFLAGS)' $$switch); \
+	$(MAKE) -C daemons/$$other; \
+	MERLON_STAT='$(abs_top_builddir)/merlon-stat'; export MERLON_STAT; \
+	$(srcdir)/tests/daemons/run --out daemons $(DAEMONS) \
+	  $(MERLON_VARIANT)=.libs/lib$(MERLON_MODULE).so \
+	  $$other=daemons/$$other/.libs/lib$$name.so
+endif
+endif
 
 # Programs against the installed tree, as somebody else would build them.
 if SHIPPED

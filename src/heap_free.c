@@ -26,7 +26,8 @@ static void report(const struct record *slab, uintptr_t p,
         facts = slab_facts(slab, p, call);
         if (offset % slab->slot_bytes != 0)
             facts.detail = "inside an object";
-        else if (offset / slab->slot_bytes >= slab->fresh)
+        else if (!shares_large(slab)
+                 && offset / slab->slot_bytes >= slab->fresh)
             facts.detail = "never allocated";
         else
             kind = DIE_DOUBLE_FREE;

@@ -64,7 +64,7 @@ MERLON_EXPORT const struct publish merlon_process = {
         [NUMBER_SWITCH_COUNT] = sizeof switches / sizeof *switches,
         [NUMBER_OPTION_COUNT] = OPTION_COUNT,
         [NUMBER_UNIT_SHIFT] = UNIT_SHIFT,
-        [NUMBER_EXACT] = EXACT_STATE,
+        [NUMBER_EXACT] = SLOT_MAP,
         [NUMBER_GUARDED] = GUARD_PAGES,
         [NUMBER_CANARY_BYTES] = CANARY_BYTES,
         [NUMBER_STOCK_SLOTS] = STOCK_SLOTS,
@@ -111,6 +111,8 @@ MERLON_EXPORT const struct publish merlon_process = {
         [FIELD_SPAN_INDEX] = FIELD(record, span_index),
         [FIELD_STOCK_SLAB] = FIELD(stock, slab),
         [FIELD_STOCK_SLOT] = FIELD(stock, slot),
+        [FIELD_STOCK_PAD] = FIELD(stock, pad),
+        [FIELD_ARENA_BATCH] = FIELD(arena, batch),
     },
     .address = {
         [ADDRESS_SELF] = &merlon_process,

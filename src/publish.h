@@ -87,7 +87,9 @@ enum publish_field {
     FIELD_SPAN_GUARDED,     /* bytes behind it */
     FIELD_SPAN_INDEX,       /* granule at which its range begins */
     FIELD_STOCK_SLAB,
-    FIELD_STOCK_SLOT,       /* of the first; 32-bit offsets in the slab */
+    FIELD_STOCK_SLOT,       /* of the first; 32-bit offsets in the slab, */
+    FIELD_STOCK_PAD,        /* XORed with this */
+    FIELD_ARENA_BATCH,      /* bits of free slots that come next */
     PUBLISH_FIELD_COUNT
 };
 

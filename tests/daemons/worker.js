@@ -3,7 +3,7 @@
 // worker.js - a web server whose answers are computed by worker threads.
 //
 //     worker.js PORT        serve GET /work/N
-//     worker.js print N     print the same answer
+//     worker.js print N...  print the same answers
 'use strict';
 const crypto = require('crypto');
 const http = require('http');
@@ -69,7 +69,8 @@ if (!threads.isMainThread) {
     threads.parentPort.postMessage({digest: compute(seed), buffer},
         [buffer.buffer]);
 } else if (process.argv[2] === 'print') {
-    answer(Number(process.argv[3])).then((text) => process.stdout.write(text));
+    Promise.all(process.argv.slice(3).map((number) => answer(Number(number))))
+        .then((texts) => process.stdout.write(texts.join('')));
 } else {
     http.createServer((request, response) => {
         answer(Number(request.url.split('/').pop())).then(

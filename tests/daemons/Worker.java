@@ -3,7 +3,7 @@
 // Worker.java - a web server whose answers take memory outside of Java's heap.
 //
 //     java Worker PORT        serve GET /work/N
-//     java Worker print N     print the same answer
+//     java Worker print N...  print the same answers
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -65,7 +65,8 @@ public final class Worker {
 
     public static void main(String[] arguments) throws Exception {
         if (arguments[0].equals("print")) {
-            System.out.print(answer(Integer.parseInt(arguments[1])));
+            for (int i = 1; i < arguments.length; i++)
+                System.out.print(answer(Integer.parseInt(arguments[i])));
             return;
         }
         HttpServer server = HttpServer.create(new InetSocketAddress(

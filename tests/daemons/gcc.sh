@@ -14,7 +14,7 @@ end_status=143
 write_sources() {
     awk 'BEGIN {
         print "#include <stdio.h>\n#include <string.h>"
-        for (i = 0; i < 60; i++) {
+        for (i = 0; i < 30; i++) {
             print "static int f" i "(int x, char *s)\n{"
             print "    for (int i = 0; i < x % " i + 2 "; i++)"
             print "        switch (s[i] & 7) {"
@@ -23,7 +23,7 @@ write_sources() {
             print "        default: memmove(s, s + 1, 8); }\n    return x;\n}"
         }
         print "int main(void)\n{\n    char s[300] = \"some text\"; int x = 7;"
-        for (i = 0; i < 60; i++)
+        for (i = 0; i < 30; i++)
             print "    x = f" i "(x & 0xffff, s);"
         print "    printf(\"%d %s\\n\", x, s);\n}"
     }' >"$work/many.c"

@@ -22,11 +22,11 @@ start() {
 }
 
 exercise() {
-    compare_work "$port" 2
+    compare_work "$port" 1
 }
 
 load() {
-    compare_work "$port" "$(scaled 8)"
+    compare_work "$port" "$(scaled 4)"
 }
 
 live "$@"

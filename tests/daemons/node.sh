@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # node: a web server whose worker threads parse JSON, pack, hash, and send large
-# buffers to each other; four come and go with each answer. C++ with sized
+# buffers to each other; two come and go with each answer. C++ with sized
 # deletes, a fifth of which come from another thread. There is no unit.
 . "$(dirname "$0")/lib.sh"
 . "$daemons_dir/http.sh"
@@ -22,11 +22,11 @@ start() {
 }
 
 exercise() {
-    compare_work "$port" 2
+    compare_work "$port" 1
 }
 
 load() {
-    compare_work "$port" "$(scaled 5)"
+    compare_work "$port" "$(scaled 3)"
 }
 
 live "$@"

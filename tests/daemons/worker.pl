@@ -4,7 +4,7 @@
 # worker.pl - a web server of several processes whose answers take memory.
 #
 #     worker.pl PORT        serve GET /work/N
-#     worker.pl print N     print the same answer
+#     worker.pl print N...  print the same answers
 use strict;
 use warnings;
 use Digest::SHA qw(sha256_hex);
@@ -49,9 +49,9 @@ sub serve {
     }
 }
 
-my ($port, $number) = @ARGV;
+my ($port, @numbers) = @ARGV;
 if ($port eq 'print') {
-    print answer($number);
+    print map { answer($_) } @numbers;
     exit 0;
 }
 

@@ -4,7 +4,7 @@
 worker.py - a threaded web server whose answers take memory to compute.
 
     worker.py PORT        serve GET /work/N
-    worker.py print N     print the same answer
+    worker.py print N...  print the same answers
 """
 import bz2
 import collections
@@ -75,7 +75,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def main():
     if sys.argv[1] == "print":
-        print(answer(int(sys.argv[2])), end="")
+        for number in sys.argv[2:]:
+            print(answer(int(number)), end="")
         return
     address = ("127.0.0.1", int(sys.argv[1]))
     http.server.ThreadingHTTPServer(address, Handler).serve_forever()

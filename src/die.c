@@ -9,6 +9,7 @@
 #include "die.h"
 
 #include "os.h"
+#include "text.h"
 
 char merlon_last_report[512] __attribute__((visibility("default")));
 
@@ -29,81 +30,40 @@ static int output = 2;
 static bool output_known;
 static struct os_file output_file;
 
-struct line {
-    size_t length;
-    char text[sizeof merlon_last_report];
-};
-
-static void put_text(struct line *line, const char *text)
-{
-    while (*text && line->length < sizeof line->text - 2)
-        line->text[line->length++] = *text++;
-}
-
-static void put_number(struct line *line, uintptr_t value, unsigned base)
-{
-    char digits[24];
-    size_t count = sizeof digits;
-
-    digits[--count] = '\0';
-    do {
-        digits[--count] = "0123456789abcdef"[value % base];
-        value /= base;
-    } while (value != 0);
-    if (base == 16)
-        put_text(line, "0x");
-    put_text(line, digits + count);
-}
-
-static void put_caller(struct line *line, const void *site)
-{
-    const char *name;
-    uintptr_t offset;
-
-    put_text(line, ", caller ");
-    if (os_module_of(site, &name, &offset)) {
-        put_text(line, name);
-        put_text(line, "+");
-        put_number(line, offset, 16);
-    } else {
-        put_number(line, (uintptr_t)site, 16);
-    }
-}
-
-static void format(struct line *line, enum die_kind kind,
+static void format(struct text *line, enum die_kind kind,
                    const struct die_facts *facts)
 {
-    line->length = 0;
-    put_text(line, "merlon: ");
-    put_text(line, die_kind_text[kind]);
+    text_put(line, "merlon: ");
+    text_put(line, die_kind_text[kind]);
     if (facts->call.function) {
-        put_text(line, " in ");
-        put_text(line, facts->call.function);
-        put_text(line, "()");
+        text_put(line, " in ");
+        text_put(line, facts->call.function);
+        text_put(line, "()");
     }
     if (facts->detail) {
-        put_text(line, " (");
-        put_text(line, facts->detail);
-        put_text(line, ")");
+        text_put(line, " (");
+        text_put(line, facts->detail);
+        text_put(line, ")");
     }
-    put_text(line, ": pointer ");
-    put_number(line, (uintptr_t)facts->pointer, 16);
+    text_put(line, ": pointer ");
+    text_hex(line, (uintptr_t)facts->pointer);
     if (facts->slot_bytes) {
-        put_text(line, ", class ");
-        put_number(line, facts->slot_bytes, 10);
+        text_put(line, ", class ");
+        text_decimal(line, facts->slot_bytes);
     }
     if (facts->slab) {
-        put_text(line, ", slab ");
-        put_number(line, facts->slab, 16);
+        text_put(line, ", slab ");
+        text_hex(line, facts->slab);
     }
-    put_text(line, ", pid ");
-    put_number(line, os_process_id(), 10);
-    put_text(line, ", tid ");
-    put_number(line, os_thread_id(), 10);
-    if (facts->call.site)
-        put_caller(line, facts->call.site);
-    line->text[line->length++] = '\n';
-    line->text[line->length] = '\0';
+    text_put(line, ", pid ");
+    text_decimal(line, os_process_id());
+    text_put(line, ", tid ");
+    text_decimal(line, os_thread_id());
+    if (facts->call.site) {
+        text_put(line, ", caller ");
+        text_code(line, facts->call.site);
+    }
+    text_end_line(line);
 }
 
 /* Descriptor 2 may be a client's socket by now: write only if it is what it
@@ -120,12 +80,12 @@ static bool output_is_safe(void)
         && now.device == output_file.device && now.inode == output_file.inode;
 }
 
-static void emit(const struct line *line)
+static void emit(const struct text *line)
 {
     for (size_t i = 0; i <= line->length; i++)
-        merlon_last_report[i] = line->text[i];
+        merlon_last_report[i] = line->at[i];
     if (output_is_safe())
-        os_write(output, line->text, line->length);
+        os_write(output, line->at, line->length);
 }
 
 /*
@@ -170,7 +130,8 @@ static NORETURN void end(enum die_kind kind)
 
 void die_note(enum die_kind kind, const struct die_facts *facts)
 {
-    struct line line;
+    char memory[sizeof merlon_last_report];
+    struct text line = text_in(memory, sizeof memory);
 
     /* Relaxed: a statistic. */
     __atomic_fetch_add(&die_counts[kind], 1, __ATOMIC_RELAXED);

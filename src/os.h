@@ -91,6 +91,12 @@ bool os_file_identity(int descriptor, struct os_file *file);
 unsigned os_process_id(void);
 unsigned os_thread_id(void);
 
+/* Can four bytes be read here? p is a multiple of four; nothing is read. */
+bool os_can_read(const void *p);
+
+/* An address just above the first thread's frames, or 0. */
+uintptr_t os_first_stack_end(void);
+
 /* Module and offset of a code address, without taking the loader's lock. */
 bool os_module_of(const void *address, const char **name, uintptr_t *offset);
 

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -279,6 +280,28 @@ unsigned os_process_id(void)
 unsigned os_thread_id(void)
 {
     return (unsigned)call6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+/*
+ * futex reads the word and compares it. A page that is not there, or is
+ * guarded, gives EFAULT; otherwise the word differs (EAGAIN), or it does not
+ * and the wait of no time is over at once.
+ */
+bool os_can_read(const void *p)
+{
+    const uint64_t now[2] = { 0, 0 };
+    int saved = errno;
+    long result = syscall(SYS_futex, p, FUTEX_WAIT_PRIVATE, UINT32_C(0x6d6c6e),
+                          now, NULL, 0);
+    bool readable = result == 0 || errno != EFAULT;
+
+    errno = saved;
+    return readable;
+}
+
+uintptr_t os_first_stack_end(void)
+{
+    return getauxval(AT_RANDOM);
 }
 
 /*

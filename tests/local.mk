@@ -54,6 +54,7 @@ check_modules = \
 	tests/check_slab \
 	tests/check_sleep \
 	tests/check_span \
+	tests/check_stack \
 	tests/check_threads
 
 check_scripts = \
@@ -101,6 +102,9 @@ endif
 
 LDADD = tests/libsupport.la libmerlon-core.la $(MERLON_SODIUM_PROG) \
 	$(MERLON_ATOMIC_LIBS) $(CHECK_LIBS)
+
+# Its call stacks are found by frame pointers.
+tests_check_stack_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
 
 TESTS = $(check_modules) $(check_scripts)
 if SHIPPED

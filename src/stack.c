@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stack.c - following frame pointers without trusting them.
+ *
+ * Invariant: no word is read but on a page that was found readable in this
+ * very walk, in one run of such pages from the first frame on. (A stack that
+ * another thread unmaps meanwhile is not that of the caller.)
+ */
+#include "stack.h"
+
+#include "os.h"
+
+enum {
+    /* A frame that is larger ends the walk: it is hardly one. */
+    FRAME_BYTES_MAX = 64 << 10,
+    /* Nothing is mapped there, and no code is. */
+    LOWEST_CODE = 4096,
+};
+
+struct walk {
+    uintptr_t end;     /* the stack cannot reach beyond */
+    uintptr_t read_end; /* what is below was found readable */
+};
+
+/*
+ * The thread's own stack lies below its control block (the C libraries put
+ * that at the stack's end) or, the first thread's, below the random bytes that
+ * the kernel left there. Other stacks (a signal's, a coroutine's) are found
+ * out page by page only.
+ */
+static uintptr_t stack_end(uintptr_t frame)
+{
+    uintptr_t end = UINTPTR_MAX;
+    const uintptr_t marks[] = { base_thread_pointer(), os_first_stack_end() };
+
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        if (marks[i] > frame && marks[i] < end)
+            end = marks[i];
+    }
+    return end;
+}
+
+/* May the two words of a frame be read? */
+static bool is_readable(struct walk *walk, uintptr_t frame)
+{
+    uintptr_t end = frame + 2 * sizeof(uintptr_t);
+
+    if (end < frame || end > walk->end)
+        return false;
+    while (walk->read_end < end) {
+        if (!os_can_read((const void *)walk->read_end))
+            return false;
+        walk->read_end += os_page_bytes();
+    }
+    return true;
+}
+
+static bool is_above(uintptr_t next, uintptr_t frame)
+{
+    return next > frame && next - frame <= FRAME_BYTES_MAX
+        && next % sizeof(uintptr_t) == 0;
+}
+
+UNCHECKED static void follow(struct stack *stack, uintptr_t frame)
+{
+    struct walk walk = { .end = stack_end(frame),
+                         .read_end = align_down(frame, os_page_bytes()) };
+
+    /* The first frame's own return address is the site. */
+    while (stack->count < STACK_FRAMES && is_readable(&walk, frame)) {
+        uintptr_t next = *(const uintptr_t *)frame;
+        if (!is_above(next, frame) || !is_readable(&walk, next))
+            return;
+        uintptr_t site = ((const uintptr_t *)next)[1];
+        site = base_plain_return_address(site);
+        if (site < LOWEST_CODE)
+            return;
+        stack->site[stack->count++] = site;
+        frame = next;
+    }
+}
+
+void stack_capture(struct stack *stack, const void *frame, const void *site)
+{
+    stack->count = 0;
+    if (site)
+        stack->site[stack->count++] = (uintptr_t)site;
+    if (FRAME_RECORDS && frame)
+        follow(stack, (uintptr_t)frame);
+}
+
+void stack_print(struct text *text, const struct stack *stack)
+{
+    for (uint32_t i = 0; i < stack->count && i < STACK_FRAMES; i++) {
+        text_put(text, " ");
+        text_code(text, (const void *)stack->site[i]);
+    }
+}

@@ -3,7 +3,8 @@
  * arena.c - reserving, growing and finding arenas.
  *
  * Layout of the metadata of an arena, each part on pages of its own:
- *   slab words | span words | records | state bits | pending bits | heaps
+ *   slab words | span words | records | state bits | pending bits | heaps |
+ *   samples
  * Parts are readable from the start (an untouched page is the kernel's page of
  * zeros: "nothing starts here") and become writable as the windows grow.
  */
@@ -26,6 +27,8 @@ enum {
     WORDS_MIN = 2,
     WINDOW_MIN = GRANULES_WORD,
     HEAPS_SHARE = 64, /* of the slab part, for heaps */
+    SAMPLE_SHARE = 32,
+    SAMPLE_BYTES_MAX = 256 << 20,
     BIT_WORDS_PER_GRANULE = 1 << (GRANULE_SHIFT - UNIT_SHIFT - 6),
 };
 
@@ -61,7 +64,8 @@ static size_t random_offset(size_t bound, size_t step)
 
 /* The sizes of the metadata's parts, in order. */
 struct layout {
-    size_t slab_words, span_words, records, state, pending, heaps, total;
+    size_t slab_words, span_words, records, state, pending, heaps, samples;
+    size_t total;
 };
 
 static size_t pages(size_t bytes)
@@ -87,8 +91,9 @@ static void lay_out(struct layout *l, size_t slab_bytes, size_t span_bytes,
     /* Small arenas need room for a few hundred heaps all the same. */
     l->heaps = !first ? 0
         : pages(slab_bytes / (slab_bytes >> 30 ? HEAPS_SHARE : 4));
+    l->samples = SAMPLING && first ? pages(ARENA_SAMPLE_TABLE_BYTES) : 0;
     l->total = l->slab_words + l->span_words + l->records + l->state
-        + l->pending + l->heaps;
+        + l->pending + l->heaps + l->samples;
 }
 
 static void place(struct arena *arena, const struct layout *l, uint8_t *at)
@@ -105,6 +110,8 @@ static void place(struct arena *arena, const struct layout *l, uint8_t *at)
     at += l->pending;
     arena->heaps = at;
     arena->heaps_bytes = l->heaps;
+    at += l->heaps;
+    arena->sample_table = at;
 }
 
 /* Make the metadata of granules [from, to) of a part writable. */
@@ -157,12 +164,21 @@ static bool grow(struct arena *arena, struct granules *g, size_t to)
     return true;
 }
 
+/* Address space for sampled allocations, behind the spans of arena 0. */
+static size_t sample_bytes(size_t slab_bytes, bool first)
+{
+    if (!SAMPLING || !first)
+        return 0;
+    return size_min(SAMPLE_BYTES_MAX, slab_bytes / SAMPLE_SHARE);
+}
+
 /* Reserve both ranges of an arena of this size; nothing is kept on failure. */
 static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
                     size_t slack, bool first)
 {
     struct layout l;
-    size_t user = slab_bytes + span_bytes + arena_alignment + slack;
+    size_t user = slab_bytes + span_bytes + sample_bytes(slab_bytes, first)
+        + arena_alignment + slack;
 
     lay_out(&l, slab_bytes, span_bytes, first);
     size_t meta = l.total + slack / 16 + 2 * os_page_bytes();
@@ -236,6 +252,8 @@ static void publish_map(const struct arena *arena)
     MAP->slab_bytes = arena->slab_bytes;
     MAP->records = arena->records;
     MAP->state = arena->state;
+    MAP->sample_base = arena->base + arena->slab_bytes + arena->span_bytes;
+    MAP->sample_bytes = sample_bytes(arena->slab_bytes, true);
 }
 
 bool arena_start(void)

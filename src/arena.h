@@ -20,7 +20,12 @@
 #include "granules.h"
 #include "record.h"
 
-enum { ARENA_COUNT_MAX = 64 };
+enum {
+    ARENA_COUNT_MAX = 64,
+
+    /* Room for what is known of sampled allocations: sample.h. */
+    ARENA_SAMPLE_TABLE_BYTES = 192 << 10,
+};
 
 struct arena {
     uintptr_t base;
@@ -33,6 +38,7 @@ struct arena {
     struct granules spans;
     uint8_t *heaps;          /* arena 0: memory for struct heap */
     size_t heaps_bytes;      /* reserved for them */
+    void *sample_table;      /* arena 0: read-only until the first sample */
 };
 
 /* Open arena 0 and fill in the map. False: no address space at all. */

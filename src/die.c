@@ -2,16 +2,17 @@
 /*
  * die.c - one line that helps, then abort.
  *
- * The line is built on the stack without libc, written with one write(2), and
- * kept in merlon_last_report. Nothing here may allocate, lock or fail. It
- * works with a full heap of corrupted user memory: no user byte is read.
+ * The line is built in merlon_last_report, without libc, and written with one
+ * write(2). Nothing here may allocate, lock or fail. It works with a full heap
+ * of corrupted user memory, where no user byte is read, and with little stack.
  */
 #include "die.h"
 
 #include "os.h"
 #include "text.h"
 
-char merlon_last_report[512] __attribute__((visibility("default")));
+char merlon_last_report[DIE_REPORT_BYTES]
+    __attribute__((visibility("default")));
 
 const char *const die_kind_text[DIE_KIND_COUNT] = {
     [DIE_DOUBLE_FREE] = "double free",
@@ -21,6 +22,7 @@ const char *const die_kind_text[DIE_KIND_COUNT] = {
     [DIE_LINK] = "corrupted link",
     [DIE_SIZE_MISMATCH] = "size mismatch",
     [DIE_METADATA] = "corrupted metadata",
+    [DIE_USE_AFTER_FREE] = "use after free",
 };
 
 unsigned long die_counts[DIE_KIND_COUNT];
@@ -29,6 +31,53 @@ static bool output_chosen;
 static int output = 2;
 static bool output_known;
 static struct os_file output_file;
+
+/* Where the address lies, seen from the object. */
+static void put_place(struct text *line, const struct die_history *history)
+{
+    uintptr_t end = history->object + history->bytes;
+
+    text_put(line, ", ");
+    if (history->place < history->object) {
+        text_decimal(line, history->object - history->place);
+        text_put(line, " bytes before");
+    } else if (history->place < end || history->place == history->object) {
+        text_decimal(line, history->place - history->object);
+        text_put(line, " bytes into");
+    } else {
+        text_decimal(line, history->place - end);
+        text_put(line, " bytes behind");
+    }
+    text_put(line, history->release ? " a freed object of "
+             : " a live object of ");
+    text_decimal(line, history->bytes);
+    text_put(line, " bytes at ");
+    text_hex(line, history->object);
+}
+
+static void put_stack(struct text *line, const char *what, unsigned thread,
+                      const struct stack *stack)
+{
+    text_put(line, "merlon: ");
+    text_put(line, what);
+    text_put(line, " by tid ");
+    text_decimal(line, thread);
+    text_put(line, " from");
+    stack_print(line, stack);
+    text_end_line(line);
+}
+
+static void put_history(struct text *line, const struct die_facts *facts)
+{
+    const struct die_history *history = facts->history;
+    struct stack here;
+
+    stack_capture(&here, facts->call.frame, facts->call.site);
+    put_stack(line, "noticed", os_thread_id(), &here);
+    put_stack(line, "allocated", history->allocated_by, history->allocation);
+    if (history->release)
+        put_stack(line, "freed", history->freed_by, history->release);
+}
 
 static void format(struct text *line, enum die_kind kind,
                    const struct die_facts *facts)
@@ -47,6 +96,8 @@ static void format(struct text *line, enum die_kind kind,
     }
     text_put(line, ": pointer ");
     text_hex(line, (uintptr_t)facts->pointer);
+    if (facts->history)
+        put_place(line, facts->history);
     if (facts->slot_bytes) {
         text_put(line, ", class ");
         text_decimal(line, facts->slot_bytes);
@@ -64,6 +115,8 @@ static void format(struct text *line, enum die_kind kind,
         text_code(line, facts->call.site);
     }
     text_end_line(line);
+    if (facts->history)
+        put_history(line, facts);
 }
 
 /* Descriptor 2 may be a client's socket by now: write only if it is what it
@@ -80,12 +133,24 @@ static bool output_is_safe(void)
         && now.device == output_file.device && now.inode == output_file.inode;
 }
 
-static void emit(const struct text *line)
+static void tell(enum die_kind kind, const struct die_facts *facts,
+                 char *at, size_t bytes)
 {
-    for (size_t i = 0; i <= line->length; i++)
-        merlon_last_report[i] = line->at[i];
+    struct text line = text_in(at, bytes);
+
+    format(&line, kind, facts);
     if (output_is_safe())
-        os_write(output, line->at, line->length);
+        os_write(output, line.at, line.length);
+}
+
+/* The exported buffer is in use: by another thread, or by what a signal has
+   interrupted. */
+static NOINLINE void tell_aside(enum die_kind kind,
+                                const struct die_facts *facts)
+{
+    char line[512];
+
+    tell(kind, facts, line, sizeof line);
 }
 
 /*
@@ -105,6 +170,7 @@ END(merlon_abort_buffer_overflow)
 END(merlon_abort_corrupted_link)
 END(merlon_abort_size_mismatch)
 END(merlon_abort_corrupted_metadata)
+END(merlon_abort_use_after_free)
 
 static NORETURN void end(enum die_kind kind)
 {
@@ -121,6 +187,8 @@ static NORETURN void end(enum die_kind kind)
         merlon_abort_corrupted_link();
     case DIE_SIZE_MISMATCH:
         merlon_abort_size_mismatch();
+    case DIE_USE_AFTER_FREE:
+        merlon_abort_use_after_free();
     case DIE_METADATA:
     case DIE_KIND_COUNT:
         break;
@@ -130,13 +198,18 @@ static NORETURN void end(enum die_kind kind)
 
 void die_note(enum die_kind kind, const struct die_facts *facts)
 {
-    char memory[sizeof merlon_last_report];
-    struct text line = text_in(memory, sizeof memory);
+    static bool in_use;
 
     /* Relaxed: a statistic. */
     __atomic_fetch_add(&die_counts[kind], 1, __ATOMIC_RELAXED);
-    format(&line, kind, facts);
-    emit(&line);
+    /* Acquire and release: one writes after the other. In the child of a fork
+       it may stay in use for ever. */
+    if (__atomic_exchange_n(&in_use, true, __ATOMIC_ACQUIRE)) {
+        tell_aside(kind, facts);
+        return;
+    }
+    tell(kind, facts, merlon_last_report, sizeof merlon_last_report);
+    __atomic_store_n(&in_use, false, __ATOMIC_RELEASE);
 }
 
 void die(enum die_kind kind, const struct die_facts *facts)

@@ -23,11 +23,13 @@
 #include "inbox.h"
 #include "mail.h"
 #include "outbox.h"
+#include "sample.h"
 #include "slab.h"
 #include "span.h"
 
 enum {
     STOCK_SLOTS = 120, /* makes a stock 512 bytes */
+    ANY_CLASS = UINT32_MAX,
     HEAP_COUNT_MAX = 1 << 19,
 };
 
@@ -51,6 +53,12 @@ struct bin {
     uint32_t slabs;             /* owned ones, the current included */
 };
 
+/* The next allocation to sample, counted as `taken` counts. */
+struct heap_plan {
+    uint64_t at;        /* 0: not drawn yet */
+    uint32_t class;     /* whose next slow call it is, or ANY_CLASS */
+};
+
 struct heap {
     /* The fast path's part: one of the two has length zero. */
     user_word *list[SLOT_QUEUE ? 0 : CLASS_COUNT];
@@ -66,6 +74,7 @@ struct heap {
     struct stream stream[RANDOM_STREAM];
     struct outbox outbox;
     struct span_cache spans;
+    struct heap_plan plan[SAMPLING];
     struct bin bin[CLASS_COUNT];
 
     /* Written by other threads: on lines of its own. */
@@ -187,6 +196,29 @@ static ALWAYS_INLINE void *heap_retake(struct heap *heap, size_t class)
     return slot;
 }
 
+/* --- heap_sample.c ----------------------------------------------------- */
+
+/*
+ * The stock of the class is empty: a sampled object, if this allocation is to
+ * be one, or NULL. Comes before heap_allocate_small, heap_plan_sample after.
+ */
+void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
+                       size_t alignment, struct die_call call);
+
+/* Cut the stock that was just filled short if the next sample is in it. */
+void heap_plan_sample(struct heap *heap, unsigned class);
+
+/* Is the next slow allocation of this class to be sampled? */
+static inline bool heap_has_plan(const struct heap *heap, size_t class)
+{
+    const struct heap_plan *plan = heap->plan;
+
+    return SAMPLING && plan->class == class && plan->at != 0;
+}
+
+/* Draw anew: after a fork. */
+void heap_forget_sample(struct heap *heap);
+
 /* --- heap_free.c ------------------------------------------------------- */
 
 /* Free any pointer, whoever owns it; wild ones are reported. `heap` may be a
@@ -257,6 +289,9 @@ struct heap *heap_open(void);
 /* Give everything away: slabs to nobody or to the arena, parcels to their
    owners. The heap can be opened again. */
 void heap_close(struct heap *heap);
+
+/* Put slots of the stock back into their slab, all but `keep`. SLOT_QUEUE. */
+void heap_shorten(struct heap *heap, unsigned class, uint32_t keep);
 
 /* In the child of a fork, before the heap of a thread that is not here any
    more is used: it may have stopped in the middle of a fast path. */

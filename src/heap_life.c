@@ -104,15 +104,23 @@ struct heap *heap_open(void)
 
 /* Slots in the stock go back to the slab they came from: they were never
    served, so they are not taken. */
+void heap_shorten(struct heap *heap, unsigned class, uint32_t keep)
+{
+    struct stock *stock = heap_stock(heap, class);
+    uint32_t count = stock->count;
+
+    if (count <= keep)
+        return;
+    stock->count = keep;
+    heap->taken -= count - keep;
+    while (count > keep)
+        slab_put(stock->slab, stock->base + stock->slot[--count]);
+}
+
 static void empty_stock(struct heap *heap, unsigned class)
 {
     if (SLOT_QUEUE) {
-        struct stock *stock = heap_stock(heap, class);
-        uint32_t count = stock->count;
-        stock->count = 0;
-        heap->taken -= count;
-        while (count > 0)
-            slab_put(stock->slab, stock->base + stock->slot[--count]);
+        heap_shorten(heap, class, 0);
         return;
     }
     struct record *slab = heap->bin[class].current;

@@ -18,6 +18,7 @@ static const struct options defaults = {
     .on_error = OPTION_ABORT,
     .size_mismatch = OPTION_REPORT,
     .report_fd = 2,
+    .sample = OPTION_SAMPLE_DEFAULT,
 };
 
 const struct options *options_get(void)
@@ -60,6 +61,27 @@ static bool parse_digits(const char *value, size_t length, size_t *used,
             return false;
     }
     return *used != 0;
+}
+
+static bool parse_number(const char *value, size_t length, size_t *number)
+{
+    size_t used, parsed;
+
+    if (!parse_digits(value, length, &used, &parsed) || used != length
+        || parsed > UINT32_MAX)
+        return false;
+    *number = parsed;
+    return true;
+}
+
+static bool parse_switch(const char *value, size_t length, bool *on)
+{
+    bool is_on = is_word(value, length, "on");
+
+    if (!is_on && !is_word(value, length, "off"))
+        return false;
+    *on = is_on;
+    return true;
 }
 
 static bool parse_descriptor(const char *value, size_t length, int *descriptor)
@@ -110,6 +132,10 @@ static bool parse_one(struct options *options, const char *name, size_t length)
         return parse_descriptor(value, value_length, &options->report_fd);
     if (is_word(name, name_length, "arena"))
         return parse_bytes(value, value_length, &options->arena_bytes);
+    if (is_word(name, name_length, "sample"))
+        return parse_number(value, value_length, &options->sample);
+    if (is_word(name, name_length, "guard_signals"))
+        return parse_switch(value, value_length, &options->guard_signals);
     return false;
 }
 

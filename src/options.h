@@ -22,7 +22,14 @@ struct options {
     /* arena=BYTES[K|M|G|T]: address space to reserve at once; 0: by the
        machine and its limits. For emulators, which pay for each page. */
     size_t arena_bytes;
+    /* sample=N: one allocation in N is guarded; 0: none. */
+    size_t sample;
+    /* guard_signals=on|off: handle SIGSEGV, to report what touched a guarded
+       allocation; other faults go to the handler that was there. */
+    bool guard_signals;
 };
+
+enum { OPTION_SAMPLE_DEFAULT = SAMPLING ? 5000 : 0 };
 
 /* Read-only after options_read under SEALED_STATE. */
 const struct options *options_get(void);

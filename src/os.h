@@ -67,6 +67,9 @@ void os_no_huge_pages(void *p, size_t bytes);
 /* Do not dump this range. Start only. */
 void os_no_dump(void *p, size_t bytes);
 
+/* Dump it after all. */
+void os_dump(void *p, size_t bytes);
+
 /* The child of a fork reads zeros here. False: it reads a copy. */
 bool os_wipe_on_fork(void *p, size_t bytes);
 
@@ -89,6 +92,9 @@ struct os_file {
 bool os_file_identity(int descriptor, struct os_file *file);
 
 unsigned os_process_id(void);
+
+/* Of the calling thread, by a futex call where that can be had: a sandbox may
+   have forgotten gettid. */
 unsigned os_thread_id(void);
 
 /* Can four bytes be read here? p is a multiple of four; nothing is read. */

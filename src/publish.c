@@ -27,6 +27,7 @@ static const struct publish_switch switches[] = {
     { "write-check", WRITE_CHECK },
     { "canary", CANARY },
     { "sealed-state", SEALED_STATE },
+    { "sampling", SAMPLING },
 };
 
 MERLON_EXPORT const struct publish merlon_process = {

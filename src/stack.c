@@ -15,6 +15,7 @@ enum {
     FRAME_BYTES_MAX = 64 << 10,
     /* Nothing is mapped there, and no code is. */
     LOWEST_CODE = 4096,
+    FRAMES_SEEN_MAX = 2 * STACK_FRAMES,
 };
 
 struct walk {
@@ -61,32 +62,34 @@ static bool is_above(uintptr_t next, uintptr_t frame)
         && next % sizeof(uintptr_t) == 0;
 }
 
-UNCHECKED static void follow(struct stack *stack, uintptr_t frame)
+/* Frames of ours may come first: what counts begins with the site. */
+UNCHECKED static void follow(struct stack *stack, uintptr_t frame,
+                             uintptr_t first)
 {
     struct walk walk = { .end = stack_end(frame),
                          .read_end = align_down(frame, os_page_bytes()) };
 
-    /* The first frame's own return address is the site. */
-    while (stack->count < STACK_FRAMES && is_readable(&walk, frame)) {
-        uintptr_t next = *(const uintptr_t *)frame;
-        if (!is_above(next, frame) || !is_readable(&walk, next))
-            return;
-        uintptr_t site = ((const uintptr_t *)next)[1];
-        site = base_plain_return_address(site);
+    for (unsigned seen = 0; seen < FRAMES_SEEN_MAX
+         && stack->count < STACK_FRAMES && is_readable(&walk, frame); seen++) {
+        const uintptr_t *word = (const uintptr_t *)frame;
+        uintptr_t site = base_plain_return_address(word[1]);
         if (site < LOWEST_CODE)
             return;
-        stack->site[stack->count++] = site;
-        frame = next;
+        if (stack->count != 0 || first == 0 || site == first)
+            stack->site[stack->count++] = site;
+        if (!is_above(word[0], frame))
+            return;
+        frame = word[0];
     }
 }
 
 void stack_capture(struct stack *stack, const void *frame, const void *site)
 {
     stack->count = 0;
-    if (site)
-        stack->site[stack->count++] = (uintptr_t)site;
     if (FRAME_RECORDS && frame)
-        follow(stack, (uintptr_t)frame);
+        follow(stack, (uintptr_t)frame, (uintptr_t)site);
+    if (stack->count == 0 && site)
+        stack->site[stack->count++] = (uintptr_t)site;
 }
 
 void stack_print(struct text *text, const struct stack *stack)

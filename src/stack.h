@@ -26,10 +26,11 @@ struct stack {
 };
 
 /*
- * Fill in `stack`. `site` is the first return address and is always recorded
- * (unless it is NULL). `frame` is __builtin_frame_address(0) of the function
- * that returns to `site`, or NULL: then `site` is all. Any thread; a signal
- * handler too.
+ * Fill in `stack`. `site` is the return address to begin with: frames within
+ * are left out, and if no frame has it, it alone is recorded. NULL: begin with
+ * the first frame. `frame` is __builtin_frame_address(0) of the function that
+ * returns to `site`, or of one that it called with frame pointers; NULL: the
+ * site is all. Any thread; a signal handler too.
  */
 void stack_capture(struct stack *stack, const void *frame, const void *site);
 

@@ -190,7 +190,7 @@ START_TEST(lies_are_not_followed)
         next = next / 4096 * (intptr_t)(4096 * scale) + next % 4096
             + (next == 4088 ? (intptr_t)(4096 * (scale - 1)) : 0);
     *(uintptr_t *)frame = (lie->absolute ? 0 : frame) + (uintptr_t)next;
-    stack_capture(&seen, (void *)frame, (const void *)0x5000);
+    stack_capture(&seen, (void *)frame, (const void *)0x4000);
     ck_assert_msg(seen.count == lie->believed, "%s: %u frames", lie->what,
                   seen.count);
 }
@@ -208,7 +208,7 @@ START_TEST(random_words_are_harmless)
             ((uintptr_t *)frame)[i] = draw % 4 == 0 ? (uintptr_t)draw
                 : frame + (uintptr_t)((draw >> 8) % (3 * os_page_bytes()));
         }
-        stack_capture(&seen, (void *)frame, (const void *)0x5000);
+        stack_capture(&seen, (void *)frame, (const void *)0x4000);
         ck_assert_uint_ge(seen.count, 1);
         ck_assert_uint_le(seen.count, STACK_FRAMES);
     }

@@ -72,8 +72,12 @@ static void put_history(struct text *line, const struct die_facts *facts)
     const struct die_history *history = facts->history;
     struct stack here;
 
-    stack_capture(&here, facts->call.frame, facts->call.site);
-    put_stack(line, "noticed", os_thread_id(), &here);
+    if (history->access) {
+        put_stack(line, "accessed", os_thread_id(), history->access);
+    } else {
+        stack_capture(&here, facts->call.frame, facts->call.site);
+        put_stack(line, "noticed", os_thread_id(), &here);
+    }
     put_stack(line, "allocated", history->allocated_by, history->allocation);
     if (history->release)
         put_stack(line, "freed", history->freed_by, history->release);

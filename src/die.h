@@ -45,6 +45,7 @@ struct die_history {
     unsigned freed_by;
     const struct stack *allocation;
     const struct stack *release; /* NULL: it is live */
+    const struct stack *access;  /* by a fault; NULL: the call's */
 };
 
 /* What is known at the place of detection; zero where it is not. */

@@ -6,8 +6,8 @@
 
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
-	src/os.h src/os_linux.c src/text.h src/text.c src/stack.h \
-	src/stack.c src/die.h src/die.c \
+	src/os.h src/os_linux.c src/os_fault.c src/text.h src/text.c \
+	src/stack.h src/stack.c src/die.h src/die.c \
 	src/options.h src/options.c src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
 	src/granules.h src/granules.c src/ring.h src/arena.h src/retire.h \

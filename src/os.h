@@ -106,6 +106,20 @@ uintptr_t os_first_stack_end(void);
 /* Module and offset of a code address, without taking the loader's lock. */
 bool os_module_of(const void *address, const char **name, uintptr_t *offset);
 
+/* A fault: what was touched, by the instruction at `site`. */
+struct os_fault {
+    uintptr_t address;
+    const void *site;
+    const void *frame; /* the frame pointer, if there is one */
+};
+
+/* In a signal handler. True: all is well now, go on; false: not ours. */
+typedef bool os_fault_handler(const struct os_fault *fault);
+
+/* Handle SIGSEGV and SIGBUS; what the handler declines goes to what was there
+   before. Start only. */
+bool os_catch_faults(os_fault_handler *handler);
+
 /* End the process by SIGABRT, whatever the program did to that signal. */
 NORETURN void os_abort(void);
 

@@ -49,6 +49,8 @@ static bool start(void)
     if (!entropy_start() || !arena_start() || !start_fork_word()
         || !thread_start())
         return false;
+    if (SAMPLING && options_get()->guard_signals && options_get()->sample != 0)
+        sample_catch_faults();
     if (SEALED_STATE)
         os_protect_read(&merlon_map_page,
                         align_up(sizeof merlon_map_page, os_page_bytes()));

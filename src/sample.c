@@ -230,8 +230,9 @@ void *sample_allocate(size_t bytes, size_t alignment, uint64_t random,
 
 /* --- reports ----------------------------------------------------------- */
 
-static void report(const struct sample *sample, enum die_kind kind,
-                   uintptr_t place, const char *detail, struct die_call call)
+static void report_with(const struct sample *sample, enum die_kind kind,
+                        uintptr_t place, const char *detail,
+                        const struct stack *access, struct die_call call)
 {
     bool freed = status_of(load_state(sample)) == SAMPLE_FREED;
     struct die_history history = {
@@ -242,11 +243,18 @@ static void report(const struct sample *sample, enum die_kind kind,
         .freed_by = freed ? sample->freed_by : 0,
         .allocation = &sample->allocation,
         .release = freed ? &sample->release : NULL,
+        .access = access,
     };
     struct die_facts facts = { .call = call, .pointer = (void *)place,
                                .detail = detail, .history = &history };
 
     die(kind, &facts);
+}
+
+static void report(const struct sample *sample, enum die_kind kind,
+                   uintptr_t place, const char *detail, struct die_call call)
+{
+    report_with(sample, kind, place, detail, NULL, call);
 }
 
 /* Why p can not be freed. */
@@ -362,27 +370,43 @@ static struct sample *nearest(uintptr_t address)
     return before;
 }
 
-void sample_report_fault(uintptr_t address, struct die_call call)
+/* After a report, with on_error=report: the page is open from now on, and the
+   place is not used again. */
+static bool let_pass(uintptr_t address)
 {
-    struct sample *sample = nearest(address);
+    struct sample *sample = sample_at(address);
     uintptr_t page = align_down(address, os_page_bytes());
 
-    if (!sample) {
-        struct die_facts facts = { .call = call, .pointer = (void *)address,
-                                   .detail = "never allocated" };
-        die(DIE_OVERFLOW, &facts);
-    } else if (status_of(load_state(sample)) == SAMPLE_FREED) {
-        report(sample, DIE_USE_AFTER_FREE, address, NULL, call);
-    } else {
-        report(sample, DIE_OVERFLOW, address, NULL, call);
-    }
-    /* on_error=report: let it pass. */
-    if (!open_table())
-        return;
-    sample = sample_at(address);
-    if (sample)
-        sample->spoilt = true;
-    if (sample && status_of(load_state(sample)) != SAMPLE_LIVE)
+    if (!sample || !open_table())
+        return false;
+    sample->spoilt = true;
+    if (status_of(load_state(sample)) != SAMPLE_LIVE)
         settle(sample, SAMPLE_BUSY, 0);
-    guard_unlock(page, os_page_bytes(), true);
+    return guard_unlock(page, os_page_bytes(), true);
+}
+
+static bool on_fault(const struct os_fault *fault)
+{
+    struct die_call call = { .site = fault->site };
+    struct stack access;
+
+    if (!sample_has((const void *)fault->address))
+        return false;
+    const struct sample *sample = nearest(fault->address);
+    stack_capture_fault(&access, fault->frame, fault->site);
+    if (!sample) {
+        struct die_facts facts = { .call = call, .detail = "never allocated",
+                                   .pointer = (void *)fault->address };
+        die(DIE_OVERFLOW, &facts);
+    } else {
+        bool freed = status_of(load_state(sample)) == SAMPLE_FREED;
+        report_with(sample, freed ? DIE_USE_AFTER_FREE : DIE_OVERFLOW,
+                    fault->address, NULL, &access, call);
+    }
+    return let_pass(fault->address);
+}
+
+void sample_catch_faults(void)
+{
+    os_catch_faults(on_fault);
 }

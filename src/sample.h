@@ -83,11 +83,11 @@ void sample_free(void *p, struct die_call call);
 size_t sample_size(void *p, struct die_call call);
 
 /*
- * An access to `address`, for which sample_has holds, has faulted: report it.
- * Returns only with on_error=report; the access will then go through, and the
- * place is given up.
+ * From now on an access that faults here is reported; option guard_signals.
+ * With on_error=report it goes through after that, and the place is given up.
+ * Start only.
  */
-void sample_report_fault(uintptr_t address, struct die_call call);
+void sample_catch_faults(void);
 
 /* Figures: as in span.h. */
 extern size_t sample_live_bytes, sample_born_count, sample_freed_count;

@@ -92,6 +92,16 @@ void stack_capture(struct stack *stack, const void *frame, const void *site)
         stack->site[stack->count++] = (uintptr_t)site;
 }
 
+void stack_capture_fault(struct stack *stack, const void *frame,
+                         const void *site)
+{
+    stack->count = 0;
+    if (site)
+        stack->site[stack->count++] = (uintptr_t)site;
+    if (FRAME_RECORDS && (uintptr_t)frame % sizeof(uintptr_t) == 0)
+        follow(stack, (uintptr_t)frame, 0);
+}
+
 void stack_print(struct text *text, const struct stack *stack)
 {
     for (uint32_t i = 0; i < stack->count && i < STACK_FRAMES; i++) {

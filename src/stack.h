@@ -34,6 +34,11 @@ struct stack {
  */
 void stack_capture(struct stack *stack, const void *frame, const void *site);
 
+/* What an instruction that was interrupted leaves: its address, and the frame
+   pointer at that instant. */
+void stack_capture_fault(struct stack *stack, const void *frame,
+                         const void *site);
+
 /* " module+0xoffset module+0xoffset ...", innermost first. */
 void stack_print(struct text *text, const struct stack *stack);
 

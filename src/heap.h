@@ -29,7 +29,6 @@
 
 enum {
     STOCK_SLOTS = 120, /* makes a stock 512 bytes */
-    ANY_CLASS = UINT32_MAX,
     HEAP_COUNT_MAX = 1 << 19,
 };
 
@@ -53,10 +52,10 @@ struct bin {
     uint32_t slabs;             /* owned ones, the current included */
 };
 
-/* The next allocation to sample, counted as `taken` counts. */
+/* Which allocations will be sampled. */
 struct heap_plan {
-    uint64_t at;        /* 0: not drawn yet */
-    uint32_t class;     /* whose next slow call it is, or ANY_CLASS */
+    uint64_t at;        /* the next, as `taken` counts; 0: not drawn yet */
+    uint64_t class[CLASS_COUNT / 64 + 1]; /* a bit: the next slow one is */
 };
 
 struct heap {
@@ -213,7 +212,7 @@ static inline bool heap_has_plan(const struct heap *heap, size_t class)
 {
     const struct heap_plan *plan = heap->plan;
 
-    return SAMPLING && plan->class == class && plan->at != 0;
+    return SAMPLING && (plan->class[class / 64] >> class % 64 & 1) != 0;
 }
 
 /* Draw anew: after a fork. */

@@ -24,25 +24,14 @@ static struct heap_plan *plan_of(struct heap *heap)
     return plan;
 }
 
+/* The sample itself counts as no slot taken: 1 means the very next. */
 static void draw(struct heap *heap, struct heap_plan *plan)
 {
     uint32_t spread = (uint32_t)size_min(2 * options_get()->sample - 1,
                                          UINT32_MAX);
     uint32_t random = (uint32_t)stream_draw(heap_stream(heap));
 
-    plan->at = heap->taken + 1 + stream_below(random, spread);
-    plan->class = ANY_CLASS;
-}
-
-/* Is this slow allocation of the class the one? If the class that it was to be
-   is not heard of for long, any one will do. */
-static bool is_due(const struct heap *heap, const struct heap_plan *plan,
-                   unsigned class)
-{
-    if (plan->at > heap->taken + 1)
-        return false;
-    return plan->class == ANY_CLASS || plan->class == class
-        || heap->taken + 1 - plan->at > 2 * options_get()->sample;
+    plan->at += stream_below(random, spread);
 }
 
 void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
@@ -52,11 +41,17 @@ void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
 
     if (!SAMPLING || options_get()->sample == 0)
         return NULL;
-    if (plan->at == 0)
+    if (plan->at == 0) {
+        plan->at = heap->taken + 1;
         draw(heap, plan);
-    if (!is_due(heap, plan, class))
+    }
+    if (heap_has_plan(heap, class)) {
+        plan->class[class / 64] &= ~(UINT64_C(1) << class % 64);
+    } else if (plan->at <= heap->taken + 1) {
+        draw(heap, plan);
+    } else {
         return NULL;
-    draw(heap, plan);
+    }
     return sample_allocate(bytes, alignment, stream_draw(heap_stream(heap)),
                            call);
 }
@@ -65,8 +60,7 @@ void heap_plan_sample(struct heap *heap, unsigned class)
 {
     struct heap_plan *plan = plan_of(heap);
 
-    if (!SAMPLING || options_get()->sample == 0 || plan->class != ANY_CLASS
-        || plan->at > heap->taken)
+    if (!SAMPLING || options_get()->sample == 0 || plan->at > heap->taken)
         return;
     if (SLOT_QUEUE) {
         uint64_t beyond = heap->taken - plan->at + 1;
@@ -78,10 +72,11 @@ void heap_plan_sample(struct heap *heap, unsigned class)
         compiler_fence();
         heap->busy--;
     }
-    plan->class = class;
+    plan->class[class / 64] |= UINT64_C(1) << class % 64;
+    draw(heap, plan);
 }
 
 void heap_forget_sample(struct heap *heap)
 {
-    plan_of(heap)->at = 0;
+    *plan_of(heap) = (struct heap_plan){ 0 };
 }

@@ -36,6 +36,10 @@ enum publish_number {
     NUMBER_KIND_SLAB,       /* value of a record's kind */
     NUMBER_DETECTION_COUNT,
     NUMBER_SWITCH_COUNT,
+    NUMBER_SAMPLE_COUNT,    /* elements of the table of samples */
+    NUMBER_SAMPLE_BYTES,    /* of one */
+    NUMBER_SAMPLE_LIVE,     /* the low byte of a sample's state: it is live, */
+    NUMBER_SAMPLE_FREED,    /* or was, and nothing has taken its place */
     PUBLISH_NUMBER_COUNT
 };
 
@@ -65,6 +69,14 @@ enum publish_field {
     FIELD_HEAP_BIN,
     FIELD_STOCK_COUNT,
     FIELD_BIN_CURRENT,      /* whose slots the list holds */
+    FIELD_ARENA_SAMPLES,    /* arena 0: address of the table of samples */
+    FIELD_SAMPLE_STATE,
+    FIELD_SAMPLE_OBJECT,    /* first byte */
+    FIELD_SAMPLE_SIZE,
+    FIELD_SAMPLE_ALLOCATED_BY, /* thread numbers */
+    FIELD_SAMPLE_FREED_BY,
+    FIELD_SAMPLE_ALLOCATION, /* a stack: 32 bits of count; return addresses */
+    FIELD_SAMPLE_RELEASE,   /* follow, aligned as an address, innermost first */
     PUBLISH_FIELD_COUNT
 };
 
@@ -83,6 +95,9 @@ enum publish_address {
     ADDRESS_DETECTION_TEXT, /* array of addresses of texts */
     ADDRESS_SWITCHES,       /* array of publish_switch */
     ADDRESS_LAST_REPORT,    /* text */
+    ADDRESS_SAMPLE_BYTES,   /* live ones; as wide as an address, and so on */
+    ADDRESS_SAMPLES_BORN,
+    ADDRESS_SAMPLES_FREED,
     PUBLISH_ADDRESS_COUNT
 };
 

@@ -154,13 +154,33 @@ static struct sample *claim(void)
  * that they are one mapping, and are made inaccessible by guards; where these
  * cost mappings it stays closed, and its pages alone will be opened.
  */
-static void prepare(const struct sample *sample)
+static void prepare(struct sample *sample)
 {
     void *base = (void *)place_base((size_t)(sample - table()));
+    bool open = os_guards_are_cheap() && os_commit(base, place_bytes());
 
-    if (os_guards_are_cheap() && os_commit(base, place_bytes())
-        && !(os_guard(base, place_bytes()) && os_guards_are_cheap()))
+    sample->closed_by = CLOSED_BY_PROTECTION;
+    if (open && os_guard(base, place_bytes()) && os_guards_are_cheap())
+        sample->closed_by = CLOSED_BY_GUARDS;
+    else if (open)
         os_close(base, place_bytes());
+}
+
+static bool open_pages(const struct sample *sample)
+{
+    uintptr_t begin = pages_begin(sample), bytes = pages_end(sample) - begin;
+
+    if (sample->closed_by == CLOSED_BY_GUARDS && os_guards_are_cheap())
+        return os_unguard((void *)begin, bytes);
+    /* A place may have known both. */
+    return guard_unlock(begin, bytes, true);
+}
+
+static void close_pages(struct sample *sample)
+{
+    guard_lock(pages_begin(sample), pages_end(sample) - pages_begin(sample));
+    if (!os_guards_are_cheap())
+        sample->closed_by = CLOSED_BY_PROTECTION;
 }
 
 static bool open_table(void)
@@ -207,14 +227,12 @@ void *sample_allocate(size_t bytes, size_t alignment, uint64_t random,
         || sample_live_count() >= place_count() / SAMPLE_LIVE_SHARE
         || !open_table() || !(sample = claim()))
         return NULL;
-    if (!sample->prepared)
+    if (sample->closed_by == CLOSED_FROM_START)
         prepare(sample);
-    sample->prepared = true;
     sample->object = place_base((size_t)(sample - table())) + offset;
     sample->bytes = bytes;
     sample->pattern = (uint8_t)random | 1U; /* a zero too many must change it */
-    if (!guard_unlock(pages_begin(sample),
-                      pages_end(sample) - pages_begin(sample), true)) {
+    if (!open_pages(sample)) {
         settle(sample, SAMPLE_FREED, sample_freed_count);
         return NULL;
     }
@@ -287,10 +305,14 @@ static uintptr_t changed_byte(const struct sample *sample)
         if (*byte != sample->pattern)
             return (uintptr_t)byte;
     }
-    for (byte = (const uint8_t *)sample->object;
-         byte > (uint8_t *)pages_begin(sample);) {
-        if (*--byte != 0)
+    /* Objects are aligned to units. */
+    for (const user_word *word = (const user_word *)sample->object;
+         word > (user_word *)pages_begin(sample);) {
+        if (*--word != 0) {
+            for (byte = (const uint8_t *)(word + 1); *--byte == 0;)
+                ;
             return (uintptr_t)byte;
+        }
     }
     return 0;
 }
@@ -331,7 +353,7 @@ void sample_free(void *pointer, struct die_call call)
     sample->freed_by = os_thread_id();
     stack_capture(&sample->release, call.frame, call.site);
     count_live(sample->bytes, false);
-    guard_lock(pages_begin(sample), pages_end(sample) - pages_begin(sample));
+    close_pages(sample);
     settle(sample, sample->spoilt ? SAMPLE_BUSY : SAMPLE_FREED,
            __atomic_load_n(&sample_freed_count, __ATOMIC_RELAXED));
 }

@@ -48,6 +48,12 @@ enum sample_status {
     SAMPLE_FREED,
 };
 
+enum sample_closure {
+    CLOSED_FROM_START, /* reserved, never opened */
+    CLOSED_BY_GUARDS,  /* writable but for guards, which cost no mapping */
+    CLOSED_BY_PROTECTION,
+};
+
 struct sample {
     uint64_t state;         /* count of frees when freed << 8 | status */
     uintptr_t object;
@@ -55,7 +61,7 @@ struct sample {
     uint32_t allocated_by;  /* thread number */
     uint32_t freed_by;
     uint32_t pattern;       /* of each byte of the slack */
-    uint8_t prepared;       /* its pages have been opened once */
+    uint8_t closed_by;      /* enum sample_closure: how its pages rest */
     uint8_t spoilt;         /* a guard was opened after a report */
     struct stack allocation;
     struct stack release;

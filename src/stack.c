@@ -3,7 +3,8 @@
  * stack.c - following frame pointers without trusting them.
  *
  * Invariant: no word is read but on a page that was found readable in this
- * very walk, in one run of such pages from the first frame on. (A stack that
+ * very walk, in one run of such pages from the first frame on. (That of a
+ * function that is running is readable.) (A stack that
  * another thread unmaps meanwhile is not that of the caller.)
  */
 #include "stack.h"
@@ -64,10 +65,12 @@ static bool is_above(uintptr_t next, uintptr_t frame)
 
 /* Frames of ours may come first: what counts begins with the site. */
 UNCHECKED static void follow(struct stack *stack, uintptr_t frame,
-                             uintptr_t first)
+                             uintptr_t first, bool trusted)
 {
+    uintptr_t page = align_down(frame, os_page_bytes());
     struct walk walk = { .end = stack_end(frame),
-                         .read_end = align_down(frame, os_page_bytes()) };
+                         .read_end = trusted ? page + os_page_bytes()
+                             : page };
 
     for (unsigned seen = 0; seen < FRAMES_SEEN_MAX
          && stack->count < STACK_FRAMES && is_readable(&walk, frame); seen++) {
@@ -87,7 +90,7 @@ void stack_capture(struct stack *stack, const void *frame, const void *site)
 {
     stack->count = 0;
     if (FRAME_RECORDS && frame)
-        follow(stack, (uintptr_t)frame, (uintptr_t)site);
+        follow(stack, (uintptr_t)frame, (uintptr_t)site, true);
     if (stack->count == 0 && site)
         stack->site[stack->count++] = (uintptr_t)site;
 }
@@ -99,7 +102,7 @@ void stack_capture_fault(struct stack *stack, const void *frame,
     if (site)
         stack->site[stack->count++] = (uintptr_t)site;
     if (FRAME_RECORDS && (uintptr_t)frame % sizeof(uintptr_t) == 0)
-        follow(stack, (uintptr_t)frame, 0);
+        follow(stack, (uintptr_t)frame, 0, false);
 }
 
 void stack_print(struct text *text, const struct stack *stack)

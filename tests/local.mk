@@ -49,6 +49,7 @@ check_modules = \
 	tests/check_pool \
 	tests/check_report \
 	tests/check_ring \
+	tests/check_sample \
 	tests/check_scrub \
 	tests/check_sizeclass \
 	tests/check_slab \
@@ -103,7 +104,8 @@ endif
 LDADD = tests/libsupport.la libmerlon-core.la $(MERLON_SODIUM_PROG) \
 	$(MERLON_ATOMIC_LIBS) $(CHECK_LIBS)
 
-# Its call stacks are found by frame pointers.
+# Call stacks are found by frame pointers.
+tests_check_sample_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
 tests_check_stack_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
 
 TESTS = $(check_modules) $(check_scripts)

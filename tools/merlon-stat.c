@@ -564,6 +564,7 @@ struct row {
 static struct {
     uint64_t live_objects, live_bytes, served;
     uint64_t span_objects, span_bytes, spans_served;
+    uint64_t sample_objects, samples_served;
     uint64_t slabs, slab_bytes, committed_bytes, purgeable_bytes;
     uint64_t arenas, heaps, heaps_used;
     uint64_t mismatches, detections;
@@ -730,6 +731,22 @@ static void count_spans(void)
             read_number(address[ADDRESS_DETECTIONS] + i * width, width);
 }
 
+/* A library without sampling, or an older one, has none. */
+static void count_samples(void)
+{
+    const uint64_t *address = library.address;
+    size_t width = library.address_bytes;
+
+    if (library.number[NUMBER_SAMPLE_COUNT] == 0)
+        return;
+    uint64_t freed = read_number(address[ADDRESS_SAMPLES_FREED], width);
+    figures.samples_served = read_number(address[ADDRESS_SAMPLES_BORN], width);
+    figures.sample_objects = below(figures.samples_served, freed);
+    figures.served += figures.samples_served;
+    figures.live_objects += figures.sample_objects;
+    figures.live_bytes += read_number(address[ADDRESS_SAMPLE_BYTES], width);
+}
+
 static void gather(void)
 {
     size_t size = library.number[NUMBER_ARENA_BYTES];
@@ -758,6 +775,7 @@ static void gather(void)
         figures.live_bytes += live * row->slot_bytes;
     }
     count_spans();
+    count_samples();
 }
 
 /* ------------------------------------------------------------------- output */
@@ -769,8 +787,10 @@ static const struct figure {
 } table[] = {
     { "allocations_served", "allocations served", &figures.served, true },
     { "large_served", "  large ones", &figures.spans_served, true },
+    { "sampled_served", "  sampled ones", &figures.samples_served, true },
     { "live_objects", "live objects", &figures.live_objects, false },
     { "large_objects", "  large ones", &figures.span_objects, false },
+    { "sampled_objects", "  sampled ones", &figures.sample_objects, false },
     { "live_bytes", "live bytes", &figures.live_bytes, false },
     { "large_bytes", "  in large objects", &figures.span_bytes, false },
     { "slabs", "slabs", &figures.slabs, false },

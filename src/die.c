@@ -130,10 +130,8 @@ static bool output_is_safe(void)
     struct os_file now;
 
     if (output_chosen)
-        return output >= 0;
-    if (!output_known)
         return true;
-    return os_file_identity(output, &now)
+    return output_known && os_file_identity(output, &now)
         && now.device == output_file.device && now.inode == output_file.inode;
 }
 
@@ -158,14 +156,19 @@ static NOINLINE void tell_aside(enum die_kind kind,
 }
 
 /*
- * One function for each kind, none inlined, each with a body of its own, so
- * that the top frame of a core names the kind.
+ * One function for each kind, none inlined, each with a body of its own, and
+ * exported: so the frame above os_abort names the kind, in a library without
+ * debugging information as well. The asm statements keep bodies apart and
+ * calls from becoming jumps. Protected: nobody can replace them.
  */
 #define END(name)                                                            \
-    static NORETURN NOINLINE void name(void)                                 \
+    NORETURN NOINLINE __attribute__((visibility("protected"))) void name(    \
+        void);                                                               \
+    void name(void)                                                          \
     {                                                                        \
-        __asm__ volatile("" ::"r"(#name));                                   \
+        __asm__ volatile("" ::"r"(#name) : "memory");                        \
         os_abort();                                                          \
+        __asm__ volatile("" ::"r"(#name) : "memory");                        \
     }
 END(merlon_abort_double_free)
 END(merlon_abort_invalid_pointer)
@@ -226,10 +229,8 @@ void die(enum die_kind kind, const struct die_facts *facts)
 void die_configure(bool go_on, int descriptor)
 {
     keep_going = go_on;
-    if (descriptor != 2) {
-        output = descriptor;
-        output_chosen = true;
-    }
+    output_chosen = descriptor >= 0;
+    output = output_chosen ? descriptor : 2;
 }
 
 void die_remember_output(void)

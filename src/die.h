@@ -9,8 +9,8 @@
  * With on_error=report the line is written, the caller leaks the object and
  * the program goes on.
  *
- * Every kind has a function of its own in die.c, so that crash collectors
- * tell them apart by the top frame.
+ * Every kind has a function of its own in die.c, which is on the stack when the
+ * process ends, so that crash collectors tell them apart.
  */
 #ifndef MERLON_DIE_H
 #define MERLON_DIE_H
@@ -62,7 +62,8 @@ struct die_facts {
 enum { DIE_REPORT_BYTES = 4096 };
 extern char merlon_last_report[DIE_REPORT_BYTES];
 
-/* How to end, and where to write; set once by the process floor. */
+/* How to end, and where to write, whatever is there; below zero: to
+   descriptor 2, if it is what it was. Set once by the process floor. */
 void die_configure(bool keep_going, int descriptor);
 
 /* Remember what descriptor 2 is, before the program can close it. */

@@ -167,9 +167,8 @@ static void take_one(struct record *slab, uint64_t *state, uint32_t offset,
     uint64_t word = exact_load(state, offset);
 
     if (unlikely(!exact_says_live(word, offset))) {
-        call.function = "free";
         struct die_facts facts = slab_facts(slab, slab->base + offset, call);
-        facts.detail = "in a message of another thread";
+        facts.detail = "by another thread, noticed when its message came in";
         die(DIE_DOUBLE_FREE, &facts);
         return;
     }

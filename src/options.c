@@ -17,7 +17,7 @@ static union {
 static const struct options defaults = {
     .on_error = OPTION_ABORT,
     .size_mismatch = OPTION_REPORT,
-    .report_fd = 2,
+    .report_fd = -1,
     .sample = OPTION_SAMPLE_DEFAULT,
 };
 

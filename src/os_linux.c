@@ -321,6 +321,34 @@ uintptr_t os_first_stack_end(void)
 }
 
 /*
+ * Is the address in a segment of the module? Its program headers are read where
+ * the kernel (the program) or the file's first page (others) has them.
+ */
+static bool module_has(const struct link_map *map, uintptr_t place)
+{
+    const ElfW(Ehdr) *file = (const ElfW(Ehdr) *)map->l_addr;
+    const ElfW(Phdr) *segment = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t count = getauxval(AT_PHNUM);
+
+    if (map->l_name && *map->l_name) {
+        /* It may be gone by now, or begin elsewhere. */
+        if (!os_can_read(file)
+            || memcmp(file->e_ident, ELFMAG, SELFMAG) != 0
+            || file->e_phoff + file->e_phnum * sizeof *segment
+               > os_page_bytes())
+            return false;
+        segment = (const ElfW(Phdr) *)((uintptr_t)file + file->e_phoff);
+        count = file->e_phnum;
+    }
+    for (size_t i = 0; segment && i < count; i++) {
+        if (segment[i].p_type == PT_LOAD
+            && place - map->l_addr - segment[i].p_vaddr < segment[i].p_memsz)
+            return true;
+    }
+    return false;
+}
+
+/*
  * The loader's list of modules, walked without its lock: a module that is
  * being unloaded at this instant could mislead the line, nothing else.
  */
@@ -334,7 +362,7 @@ bool os_module_of(const void *address, const char **name, uintptr_t *offset)
         if (map->l_addr <= place && (!best || map->l_addr > best->l_addr))
             best = map;
     }
-    if (!best)
+    if (!best || !module_has(best, place))
         return false;
     const char *path = best->l_name;
     /* The program itself has no name there: the kernel has left it ours. */

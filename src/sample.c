@@ -317,10 +317,27 @@ static uintptr_t changed_byte(const struct sample *sample)
     return 0;
 }
 
+/* Does what the table says of a place lie in that place? */
+static bool is_sane(const struct sample *sample)
+{
+    uintptr_t base = place_base((size_t)(sample - table()));
+
+    return sample->object - base < place_bytes()
+        && sample->bytes <= place_bytes() - (sample->object - base);
+}
+
 /* The live object at p, whole; else a report and NULL. */
 static struct sample *find(uintptr_t p, struct die_call call)
 {
     struct sample *sample = sample_at(p);
+
+    if (sample && status_of(load_state(sample)) == SAMPLE_LIVE
+        && !is_sane(sample)) {
+        struct die_facts facts = { .call = call, .pointer = sample,
+                                   .detail = "table of samples" };
+        die(DIE_METADATA, &facts);
+        return NULL;
+    }
 
     if (!sample || status_of(load_state(sample)) != SAMPLE_LIVE
         || sample->object != p) {

@@ -134,11 +134,11 @@ static void give_up_queue(struct record *slab, enum die_kind kind,
     slab->queue = 0;
 }
 
-void slab_report_tail(struct record *slab)
+void slab_report_tail(struct record *slab, const void *site)
 {
-    struct die_call none = { 0 };
+    struct die_call call = { .function = "free", .site = site };
     struct die_facts facts =
-        slab_facts(slab, slab->base + slab_tail(slab), none);
+        slab_facts(slab, slab->base + slab_tail(slab), call);
 
     facts.detail = "noticed when the next slot was freed";
     die(DIE_WRITE_AFTER_FREE, &facts);

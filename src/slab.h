@@ -124,7 +124,8 @@ static ALWAYS_INLINE bool slab_put_list(struct record *slab, user_word *slot)
     return unlikely(--slab->until == 0);
 }
 
-COLD void slab_report_tail(struct record *slab);
+/* `site`: who called the function that this is in, when it is a fast path. */
+COLD void slab_report_tail(struct record *slab, const void *site);
 
 static ALWAYS_INLINE bool slab_put_queue(struct record *slab, uint32_t offset)
 {
@@ -135,7 +136,7 @@ static ALWAYS_INLINE bool slab_put_queue(struct record *slab, uint32_t offset)
         user_word *last = (user_word *)(slab->base + tail);
         /* The last slot of a queue is still zero. */
         if (WRITE_CHECK && unlikely(*last != 0))
-            slab_report_tail(slab);
+            slab_report_tail(slab, __builtin_return_address(0));
         *last = link_encode(&slab->key, tail, slab->use + queued - 1, offset);
     } else {
         slab->head = offset;

@@ -284,6 +284,22 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
     return publish(span, usable);
 }
 
+/* What the record says of a span, before pages are closed and given back: it
+   lies in its range, and the range in the arena's part for spans. */
+static bool is_sane(const struct record *span)
+{
+    const struct arena *arena = arena_at(span->arena);
+    size_t skip = arena->slab_bytes >> GRANULE_SHIFT;
+    size_t index = span->span_index - skip;
+
+    return span->arena < arena_count() && index < arena->spans.count
+        && span->span_granules <= arena->spans.count - index
+        && span->base >= range_base(span) && span->base < range_end(span)
+        && span->span_bytes <= range_end(span) - span->base
+        && span->span_guarded <= range_end(span) - span->base
+               - span->span_bytes;
+}
+
 void span_free(struct record *span, struct span_cache *cache,
                struct die_call call)
 {
@@ -297,6 +313,12 @@ void span_free(struct record *span, struct span_cache *cache,
         struct die_facts facts = { .call = call,
                                    .pointer = (void *)span->base };
         die(DIE_DOUBLE_FREE, &facts);
+        return;
+    }
+    if (CHECKED && unlikely(!is_sane(span))) {
+        struct die_facts facts = { .call = call, .pointer = (void *)span,
+                                   .detail = "record of a span" };
+        die(DIE_METADATA, &facts);
         return;
     }
     count_live(span->span_bytes, false);

@@ -632,7 +632,7 @@ static void go_on(const void *arg)
 {
     int i = *(const int *)arg;
 
-    die_configure(true, 2);
+    die_configure(true, -1);
     sample_catch_faults();
     accesses[i].commit(&accesses[i].offset);
     for (int round = 0; round < 3 * SAMPLE_PLACES; round++)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -255,6 +256,23 @@ START_TEST(printed_with_modules)
 }
 END_TEST
 
+/* Memory that no module has: what a compiler at run time makes. */
+START_TEST(printed_without_a_module)
+{
+    char line[64], wanted[64];
+    struct text text = text_in(line, sizeof line);
+    void *code = mmap(NULL, os_page_bytes(), PROT_READ,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    text_code(&text, code);
+    snprintf(wanted, sizeof wanted, "%p", code);
+    ck_assert_str_eq(line, wanted);
+    text = text_in(line, sizeof line);
+    text_code(&text, (void *)getpid);
+    ck_assert_msg(strstr(line, "+0x"), "%s", line);
+}
+END_TEST
+
 START_TEST(text_is_cut_off)
 {
     char line[16];
@@ -294,6 +312,7 @@ static Suite *make(void)
     TCase *print = tcase_create("print");
     if (FRAME_RECORDS)
         tcase_add_test(print, printed_with_modules);
+    tcase_add_test(print, printed_without_a_module);
     tcase_add_test(print, text_is_cut_off);
     suite_add_tcase(suite, print);
     return suite;

@@ -284,7 +284,9 @@ bool os_file_identity(int descriptor, struct os_file *file)
 
 unsigned os_process_id(void)
 {
-    return (unsigned)call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    long number = call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
+
+    return number > 0 ? (unsigned)number : 0;
 }
 
 /* A lock with priority inheritance that nobody holds becomes ours: the kernel
@@ -388,6 +390,8 @@ void os_abort(void)
     call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, 8, 0, 0);
     sigaction(SIGABRT, &action, NULL);
     call6(SYS_tgkill, os_process_id(), os_thread_id(), SIGABRT, 0, 0, 0);
+    /* A sandbox may keep our number from us. */
+    call6(SYS_tkill, os_thread_id(), SIGABRT, 0, 0, 0, 0);
     call6(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&abort_only, 0, 8, 0, 0);
     /* Filtered: end by an illegal instruction, whatever happens. */
     for (;;)

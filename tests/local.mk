@@ -32,6 +32,7 @@ check_modules = \
 	tests/check_canary \
 	tests/check_compat \
 	tests/check_death \
+	tests/check_die \
 	tests/check_entropy \
 	tests/check_exact \
 	tests/check_fork \

@@ -20,12 +20,7 @@
 #include "granules.h"
 #include "record.h"
 
-enum {
-    ARENA_COUNT_MAX = 64,
-
-    /* Room for what is known of sampled allocations: sample.h. */
-    ARENA_SAMPLE_TABLE_BYTES = 192 << 10,
-};
+enum { ARENA_COUNT_MAX = 64 };
 
 struct arena {
     uintptr_t base;

@@ -10,7 +10,8 @@ core_sources = \
 	src/stack.h src/stack.c src/die.h src/die.c \
 	src/options.h src/options.c src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
-	src/granules.h src/granules.c src/ring.h src/arena.h src/retire.h \
+	src/granules.h src/granules.c src/layout.h src/layout.c src/ring.h \
+	src/arena.h src/retire.h \
 	src/retire.c src/arena.c \
 	src/link.h src/exact.h src/canary.h src/scrub.h src/order.h \
 	src/guard.h src/slab.h src/slab.c src/span.h src/span.c \

@@ -6,11 +6,12 @@
 
 #include "arena.h"
 #include "guard.h"
+#include "layout.h"
 #include "os.h"
 #include "sizeclass.h"
 
 _Static_assert(sizeof(struct sample) * SAMPLE_PLACES
-                   <= ARENA_SAMPLE_TABLE_BYTES,
+                   <= LAYOUT_SAMPLE_TABLE_BYTES,
                "the table has room for all places");
 
 enum {
@@ -188,10 +189,10 @@ static bool open_table(void)
     if (__atomic_load_n(&table_is_open, __ATOMIC_ACQUIRE))
         return true;
     /* Idempotent: two threads may both do it. */
-    if (!os_commit(table(), align_up(ARENA_SAMPLE_TABLE_BYTES,
+    if (!os_commit(table(), align_up(LAYOUT_SAMPLE_TABLE_BYTES,
                                      os_page_bytes())))
         return false;
-    os_dump(table(), align_up(ARENA_SAMPLE_TABLE_BYTES, os_page_bytes()));
+    os_dump(table(), align_up(LAYOUT_SAMPLE_TABLE_BYTES, os_page_bytes()));
     __atomic_store_n(&table_is_open, true, __ATOMIC_RELEASE);
     return true;
 }

@@ -51,7 +51,7 @@ void layout_make(struct layout *layout, size_t slab_bytes, size_t span_bytes,
 void *layout_reserve(const struct layout *layout, size_t slack);
 
 /* Where the parts lie, when the layout begins at `at` in its reservation; they
-   are readable then. False: refused. */
+   are readable then, but for the samples. False: refused. */
 bool layout_place(const struct layout *layout, uint8_t *at,
                   uint8_t *part[PART_COUNT]);
 

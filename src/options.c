@@ -187,6 +187,12 @@ void options_read(void)
     done = true;
     die_configure(sealed.options.on_error == OPTION_REPORT,
                   sealed.options.report_fd);
-    if (SEALED_STATE)
-        os_protect_read(&sealed, align_up(sizeof sealed, os_page_bytes()));
+}
+
+void options_seal(void)
+{
+    size_t bytes = align_up(sizeof sealed, os_page_bytes());
+
+    os_protect_read(&sealed, bytes);
+    os_seal(&sealed, bytes);
 }

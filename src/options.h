@@ -32,10 +32,11 @@ struct options {
 
 enum { OPTION_SAMPLE_DEFAULT = SAMPLING ? 5000 : 0 };
 
-/* Read-only after options_read under SEALED_STATE. */
+/* Read-only after options_seal. */
 const struct options *options_get(void);
 
 void options_read(void);
+void options_seal(void);
 
 /* The parser alone, for tests: false and *bad at the first thing that is not
    understood; what was understood before it is applied. */

@@ -56,6 +56,13 @@ bool os_guards_are_cheap(void);
 bool os_protect_read(void *p, size_t bytes);
 
 /*
+ * Nobody may unmap, remap or reprotect it any more, we neither (mseal, Linux
+ * 6.10). Only if no filter of system calls is in force, which might kill the
+ * process for a call that it does not know. Start only. False: not sealed.
+ */
+bool os_seal(void *p, size_t bytes);
+
+/*
  * Move the pages of `from` to the committed range `to`; `from` stays mapped
  * and reads as zeros. False: nothing moved.
  */

@@ -19,8 +19,14 @@
 static const int fault_signals[] = { SIGSEGV, SIGBUS };
 enum { FAULT_SIGNALS = sizeof fault_signals / sizeof *fault_signals };
 
-static struct sigaction previous[FAULT_SIGNALS];
-static os_fault_handler *handle;
+/* Pointers to code: on a page that is read-only once they are there. */
+static union {
+    struct {
+        struct sigaction previous[FAULT_SIGNALS];
+        os_fault_handler *handle;
+    };
+    uint8_t page[ABI_PAGE_BYTES];
+} chain __attribute__((aligned(ABI_PAGE_BYTES)));
 
 static void fill_in(struct os_fault *fault, const siginfo_t *info,
                     const void *context)
@@ -77,29 +83,29 @@ static void on_signal(int number, siginfo_t *info, void *context)
     if (!is_sent(info)) {
         struct os_fault fault;
         fill_in(&fault, info, context);
-        if (handle(&fault)) {
+        if (chain.handle(&fault)) {
             errno = saved;
             return;
         }
     }
-    pass_on(&previous[place], number, info, context);
+    pass_on(&chain.previous[place], number, info, context);
     errno = saved;
 }
 
 bool os_catch_faults(os_fault_handler *handler)
 {
-    handle = handler;
+    chain.handle = handler;
     for (unsigned i = 0; i < FAULT_SIGNALS; i++) {
         struct sigaction action;
         memset(&action, 0, sizeof action);
-        if (sigaction(fault_signals[i], NULL, &previous[i]) != 0)
+        if (sigaction(fault_signals[i], NULL, &chain.previous[i]) != 0)
             return false;
         action.sa_sigaction = on_signal;
-        action.sa_mask = previous[i].sa_mask;
+        action.sa_mask = chain.previous[i].sa_mask;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK
-            | (previous[i].sa_flags & (SA_NODEFER | SA_RESTART));
+            | (chain.previous[i].sa_flags & (SA_NODEFER | SA_RESTART));
         if (sigaction(fault_signals[i], &action, NULL) != 0)
             return false;
     }
-    return true;
+    return os_protect_read(&chain, align_up(sizeof chain, os_page_bytes()));
 }

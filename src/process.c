@@ -50,7 +50,8 @@ static void seal(void)
     if (!SEALED_STATE)
         return;
     os_protect_read(&merlon_map_page, bytes);
-    os_seal(&merlon_map_page, bytes);
+    if (options_get()->seal)
+        os_seal(&merlon_map_page, bytes);
     options_seal();
 }
 

@@ -45,6 +45,9 @@ static const struct good good[] = {
     {"sample=0", SAMPLE(0, false)},
     {"sample=1", SAMPLE(1, false)},
     {"sample=4294967295", SAMPLE(UINT32_MAX, false)},
+    {"seal=on", {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,
+     .report_fd = 2, .sample = 5000, .seal = true}},
+    {"seal=on,seal=off", SAMPLE(5000, false)},
     {"guard_signals=on", SAMPLE(5000, true)},
     {"guard_signals=on,sample=7,guard_signals=off", SAMPLE(7, false)},
     /* The last one wins; empty parts are nothing. */
@@ -73,6 +76,7 @@ static const char *const bad_parts[] = {
     "arena=17179869184G", "arena=16777216T",
     "sample", "sample=", "sample=-1", "sample=1K", "sample=4294967296",
     "sample=on", "sample=1/5", "samples=5",
+    "seal", "seal=", "seal=1", "sealed=on",
     "guard_signals", "guard_signals=", "guard_signals=1", "guard_signals=yes",
     "guard_signals=onn", "guard_signals=of",
     "=", "=abort", "abort", "x=y", " ", "arena;1", "on_error=abort;arena=1",
@@ -87,6 +91,7 @@ static void same(const struct options *a, const struct options *b,
     ck_assert_msg(a->arena_bytes == b->arena_bytes, "arena: %s", text);
     ck_assert_msg(a->sample == b->sample, "sample: %s", text);
     ck_assert_msg(a->guard_signals == b->guard_signals, "signals: %s", text);
+    ck_assert_msg(a->seal == b->seal, "seal: %s", text);
 }
 
 START_TEST(good_ones_are_applied)

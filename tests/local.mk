@@ -52,6 +52,7 @@ check_modules = \
 	tests/check_ring \
 	tests/check_sample \
 	tests/check_scrub \
+	tests/check_sealed \
 	tests/check_sizeclass \
 	tests/check_slab \
 	tests/check_sleep \

@@ -228,7 +228,7 @@ void *sample_allocate(size_t bytes, size_t alignment, uint64_t random,
     struct sample *sample;
 
     /* The bound may be passed by as many threads as are here at once. */
-    if (offset == 0
+    if (!SAMPLING || offset == 0
         || sample_live_count() >= place_count() / SAMPLE_LIVE_SHARE
         || !open_table() || !(sample = claim()))
         return NULL;
@@ -361,7 +361,7 @@ static struct sample *find(uintptr_t p, struct die_call call)
 
 void sample_free(void *pointer, struct die_call call)
 {
-    struct sample *sample = find((uintptr_t)pointer, call);
+    struct sample *sample = SAMPLING ? find((uintptr_t)pointer, call) : NULL;
 
     if (!sample)
         return;
@@ -382,7 +382,7 @@ void sample_free(void *pointer, struct die_call call)
 
 size_t sample_size(void *p, struct die_call call)
 {
-    const struct sample *sample = find((uintptr_t)p, call);
+    const struct sample *sample = SAMPLING ? find((uintptr_t)p, call) : NULL;
 
     return sample ? sample->bytes : SIZE_MAX;
 }
@@ -452,5 +452,6 @@ static bool on_fault(const struct os_fault *fault)
 
 void sample_catch_faults(void)
 {
-    os_catch_faults(on_fault);
+    if (SAMPLING)
+        os_catch_faults(on_fault);
 }

@@ -70,6 +70,7 @@ library_scripts = \
 	tests/library.sh
 
 preload_scripts = \
+	tests/backtrace.sh \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \

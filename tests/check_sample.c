@@ -134,7 +134,9 @@ START_TEST(live_ones_are_bounded)
             ck_assert_int_eq(kept[i][at], (char)i);
         m.free(kept[i]);
     }
-    ck_assert(sample_has(m.malloc(40)));
+    /* A plain list of slots is not cut short: it must be used up first. */
+    if (SLOT_QUEUE)
+        ck_assert(sample_has(m.malloc(40)));
 }
 END_TEST
 
@@ -219,7 +221,7 @@ static void *churn(void *seed)
 {
     struct rng rng = rng_make((uint64_t)(uintptr_t)seed);
 
-    for (int i = 0; i < (suite_full() ? 20000 : 3000); i++) {
+    for (int i = 0; i < (suite_full() ? 20000 : 1000); i++) {
         uint64_t draw = rng_next(&rng);
         size_t bytes = 16 + (size_t)(draw >> 8) % 2000;
         unsigned char *p = m.malloc(bytes);

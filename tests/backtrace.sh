@@ -102,4 +102,26 @@ hardened)
     shows u sample=1,guard_signals=on merlon_abort_use_after_free
     ;;
 esac
+
+# 3. Without a signal handler: the fault, and what merlon knows of it.
+case ${MERLON_VARIANT:-} in
+hardened)
+    # shellcheck disable=SC2016 # a variable of gdb
+    timeout 60 gdb -q -nx -batch -ex "set env LD_PRELOAD $work/libmerlon.so" \
+        -ex 'set env MERLON_OPTIONS sample=1' -ex 'set confirm off' \
+        -ex 'run u' -ex "source ${abs_top_srcdir:?}/tools/merlon-gdb.py" \
+        -ex 'merlon-sample $_siginfo._sifields._sigfault.si_addr' \
+        "$work/program" >"$work/out" 2>&1 </dev/null || true
+    for wanted in 'Program received signal SIGSEGV' \
+        '1 bytes into a freed object of 100 bytes' \
+        'allocated by thread' 'freed by thread' 'main.*program.c:6' \
+        'main.*program.c:14'; do
+        grep -q "$wanted" "$work/out" || {
+            echo "FAILED: no \"$wanted\" in:"
+            sed 's/^/    /' "$work/out"
+            failed=1
+        }
+    done
+    ;;
+esac
 exit $failed

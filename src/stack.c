@@ -86,15 +86,6 @@ UNCHECKED static void follow(struct stack *stack, uintptr_t frame,
     }
 }
 
-void stack_capture(struct stack *stack, const void *frame, const void *site)
-{
-    stack->count = 0;
-    if (FRAME_RECORDS && frame)
-        follow(stack, (uintptr_t)frame, (uintptr_t)site, true);
-    if (stack->count == 0 && site)
-        stack->site[stack->count++] = (uintptr_t)site;
-}
-
 void stack_capture_fault(struct stack *stack, const void *frame,
                          const void *site)
 {
@@ -103,6 +94,22 @@ void stack_capture_fault(struct stack *stack, const void *frame,
         stack->site[stack->count++] = (uintptr_t)site;
     if (FRAME_RECORDS && (uintptr_t)frame % sizeof(uintptr_t) == 0)
         follow(stack, (uintptr_t)frame, 0, false);
+}
+
+void stack_capture(struct stack *stack, const void *frame, const void *site)
+{
+    stack->count = 0;
+    if (FRAME_RECORDS && frame)
+        follow(stack, (uintptr_t)frame, (uintptr_t)site, true);
+    if (stack->count != 0)
+        return;
+    /* A function of ours without a frame pointer lies between: then what it
+       left in the register is that of the function that the site is in. */
+    if (FRAME_RECORDS && frame && is_above(*(const uintptr_t *)frame,
+                                           (uintptr_t)frame))
+        stack_capture_fault(stack, *(void *const *)frame, site);
+    else if (site)
+        stack->site[stack->count++] = (uintptr_t)site;
 }
 
 void stack_print(struct text *text, const struct stack *stack)

@@ -140,9 +140,25 @@ START_TEST(without_a_frame_there_is_the_site)
 }
 END_TEST
 
+/* As if a function without a frame pointer had been between. */
+START_TEST(a_frame_that_is_not_the_sites)
+{
+    uintptr_t words[8] = {0};
+
+    words[0] = (uintptr_t)&words[4];
+    words[1] = 0x7000; /* in that function */
+    words[4] = 0;
+    words[5] = 0x6000; /* whoever called the one that has the site */
+    stack_capture(&seen, words, (const void *)0x5000);
+    ck_assert_uint_eq(seen.count, 2);
+    ck_assert_uint_eq(seen.site[0], 0x5000);
+    ck_assert_uint_eq(seen.site[1], 0x6000);
+}
+END_TEST
+
 /* ---- what is in the register when nobody keeps a frame pointer ---- */
 
-enum { ROOM = 4 << 20 };
+enum { ROOM = 4 << 20, LAST_WORD = 4096 - sizeof(uintptr_t) };
 
 struct lie {
     const char *what;
@@ -160,7 +176,7 @@ static const struct lie lies[] = {
     {"a small number", 17, true, 1},
     {"the end of the address space", -16, true, 1},
     {"a kernel address", INTPTR_MIN + 4096, true, 1},
-    {"the last word before a hole", 4088, false, 1},
+    {"the last word before a hole", LAST_WORD, false, 1},
     {"in a hole", 4096 + 64, false, 1},
     {"behind a hole", 2 * 4096 + 64, false, 1},
     {"a frame that ends the chain", 64, false, 2},
@@ -187,9 +203,9 @@ START_TEST(lies_are_not_followed)
     intptr_t next = lie->next;
 
     /* Offsets were written for pages of 4096 bytes. */
-    if (next >= 4088 && next < ROOM / 2)
+    if (next >= LAST_WORD && next < ROOM / 2)
         next = next / 4096 * (intptr_t)(4096 * scale) + next % 4096
-            + (next == 4088 ? (intptr_t)(4096 * (scale - 1)) : 0);
+            + (next == LAST_WORD ? (intptr_t)(4096 * (scale - 1)) : 0);
     *(uintptr_t *)frame = (lie->absolute ? 0 : frame) + (uintptr_t)next;
     stack_capture(&seen, (void *)frame, (const void *)0x4000);
     ck_assert_msg(seen.count == lie->believed, "%s: %u frames", lie->what,
@@ -303,6 +319,7 @@ static Suite *make(void)
         tcase_add_test(walk, depth_is_bounded);
         tcase_add_loop_test(walk, lies_are_not_followed, 0,
                             sizeof lies / sizeof *lies);
+        tcase_add_test(walk, a_frame_that_is_not_the_sites);
     }
     tcase_add_test(walk, without_a_frame_there_is_the_site);
     tcase_add_test(walk, random_words_are_harmless);

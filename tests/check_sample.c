@@ -10,6 +10,7 @@
 #include "sample.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -882,13 +883,15 @@ static void check_rate(const char *options, double rate)
     printf("\n");
     ck_assert_msg((sum - all) * (sum - all) <= 25 * all, "%s: %u, not %.0f",
                   options, sum, all);
-    /* With a small N whole stocks are cut away; see also heap_sample.c. */
+    /* With a small N stocks are short, and classes whose stocks are shortest
+       are a little less (hundreds) or not at all (units) in proportion. */
     if (!SLOT_QUEUE || rate < 100)
         return;
+    double most = 6 * sqrt(each) + (rate < 1000 ? each / 10 : 0);
     for (unsigned kind = 0; kind < KINDS; kind++)
-        ck_assert_msg((count[kind] - each) * (count[kind] - each)
-                      <= 36 * each, "%s: %u of %zu bytes, not %.0f", options,
-                      count[kind], kinds[kind], each);
+        ck_assert_msg(fabs(count[kind] - each) <= most,
+                      "%s: %u of %zu bytes, not %.0f", options, count[kind],
+                      kinds[kind], each);
 }
 
 START_TEST(rates_are_true)

@@ -41,11 +41,6 @@ unsigned arena_count(void)
     return __atomic_load_n(&arenas_open, __ATOMIC_ACQUIRE);
 }
 
-struct arena *arena_at(unsigned index)
-{
-    return &arenas[index];
-}
-
 /* A random multiple of `step` below `bound` bytes. */
 static size_t random_offset(size_t bound, size_t step)
 {
@@ -68,6 +63,7 @@ static void place(struct arena *arena, uint8_t *part[PART_COUNT])
     arena->spans.words = (struct granule_word *)part[PART_SPAN_WORDS];
     arena->records = (struct record *)part[PART_RECORDS];
     arena->state = (uint64_t *)part[PART_STATE];
+    arena->batch = (uint64_t *)part[PART_BATCH];
     arena->pending = (uint64_t *)part[PART_PENDING];
     arena->heaps = part[PART_HEAPS];
     arena->sample_table = part[PART_SAMPLES];
@@ -108,8 +104,10 @@ static bool grow(struct arena *arena, struct granules *g, size_t to)
         || !commit_range(arena->records, (skip + from) * size,
                          (skip + to) * size))
         return false;
-    if (EXACT_STATE && !spans
-        && !commit_range(arena->state, from * bit_bytes, to * bit_bytes))
+    if (SLOT_MAP && !spans
+        && (!commit_range(arena->state, from * bit_bytes, to * bit_bytes)
+            || !commit_range(arena->batch, from * bit_bytes,
+                             to * bit_bytes)))
         return false;
     if (STRICT_REMOTE && !spans
         && !commit_range(arena->pending, from * bit_bytes, to * bit_bytes))
@@ -213,6 +211,7 @@ static void publish_map(const struct arena *arena)
 {
     MAP->base = arena->base;
     MAP->slab_bytes = arena->slab_bytes;
+    MAP->slab_units = arena->slab_bytes >> UNIT_SHIFT;
     MAP->records = arena->records;
     MAP->state = arena->state;
     MAP->sample_base = arena->base + arena->slab_bytes + arena->span_bytes;
@@ -312,7 +311,7 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
     size_t granules = class_slab_granules(class);
 
     if (CLASS_ISOLATION) {
-        struct record *record = retire_take(class);
+        struct record *record = retire_take(class, RETIRE_BEHIND);
         if (record)
             return record;
     }
@@ -329,7 +328,9 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
             }
         }
         if (CLASS_ISOLATION) {
-            struct record *record = retire_search(class);
+            struct record *record = retire_take(class, 0);
+            if (!record)
+                record = retire_search(class);
             if (record)
                 return record;
         }

@@ -29,12 +29,23 @@ struct arena {
     struct record *records;  /* of both parts */
     uint64_t *state;         /* exact state of the slab part */
     uint64_t *pending;       /* strict remote frees, same layout */
+    uint64_t *batch;         /* free slots that come next, same layout */
     struct granules slabs;
     struct granules spans;
     uint8_t *heaps;          /* arena 0: memory for struct heap */
     size_t heaps_bytes;      /* reserved for them */
     void *sample_table;      /* arena 0: read-only until the first sample */
 };
+
+/* The table and how many of it are published. publish.c shows them to who
+   reads the process from outside. */
+extern struct arena arenas[ARENA_COUNT_MAX];
+extern unsigned arenas_open;
+
+static inline struct arena *arena_at(unsigned index)
+{
+    return &arenas[index];
+}
 
 /* Open arena 0 and fill in the map. False: no address space at all. */
 bool arena_start(void);
@@ -43,7 +54,6 @@ bool arena_start(void);
    program is read. */
 struct record *arena_record(uintptr_t address);
 
-struct arena *arena_at(unsigned index);
 unsigned arena_count(void);
 
 /* Index of a record's granule in its arena. */
@@ -82,11 +92,6 @@ bool arena_purge(bool now);
 
 /* Commit the beginning of the heaps' memory. */
 bool arena_commit_heaps(size_t bytes);
-
-/* The table and how many of it are published: for publish.c, which shows them
-   to who reads the process from outside. */
-extern struct arena arenas[ARENA_COUNT_MAX];
-extern unsigned arenas_open;
 
 struct arena_figures {
     size_t committed_bytes, slab_bytes, span_bytes, dirty_bytes;

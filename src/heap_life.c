@@ -111,15 +111,15 @@ void heap_shorten(struct heap *heap, unsigned class, uint32_t keep)
 
     if (count <= keep)
         return;
+    /* They are free by their state; only the counts must hear of it. */
     stock->count = keep;
     heap->taken -= count - keep;
-    while (count > keep)
-        slab_put(stock->slab, stock->base + stock->slot[--count]);
+    stock->slab->until -= count - keep;
 }
 
 static void empty_stock(struct heap *heap, unsigned class)
 {
-    if (SLOT_QUEUE) {
+    if (SLOT_MAP) {
         heap_shorten(heap, class, 0);
         return;
     }
@@ -223,25 +223,6 @@ void heap_tick(struct heap *heap)
         && __atomic_compare_exchange_n(&purge_ms, &last, now, false,
                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         arena_purge(false);
-}
-
-static void mend_list(struct record *slab)
-{
-    for (; slab; slab = slab->next)
-        slab_mend(slab);
-}
-
-void heap_mend(struct heap *heap)
-{
-    for (unsigned class = 0; class < CLASS_COUNT; class++) {
-        struct bin *bin = &heap->bin[class];
-        if (bin->slabs == 0)
-            continue;
-        if (bin->current)
-            slab_mend(bin->current);
-        mend_list(bin->ready_first);
-        mend_list(bin->asleep_first);
-    }
 }
 
 bool heap_trim(struct heap *heap)

@@ -62,7 +62,7 @@ void heap_plan_sample(struct heap *heap, unsigned class)
 
     if (!SAMPLING || options_get()->sample == 0 || plan->at > heap->taken)
         return;
-    if (SLOT_QUEUE) {
+    if (SLOT_MAP) {
         uint64_t beyond = heap->taken - plan->at + 1;
         uint32_t count = heap_stock(heap, class)->count;
         heap->busy++;

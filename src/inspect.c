@@ -47,7 +47,7 @@ static void subtract_stocks(struct face_stats *stats)
     for (uint32_t id = 1; id <= stats->heap_count; id++) {
         struct heap *heap = heap_of_id(id);
         for (unsigned class = 0; class < CLASS_COUNT; class++) {
-            size_t count = SLOT_QUEUE ? heap_stock(heap, class)->count
+            size_t count = SLOT_MAP ? heap_stock(heap, class)->count
                 : list_length(heap, class);
             stats->live_count -= count;
             stats->live_bytes -= count * class_slot_bytes(class);

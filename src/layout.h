@@ -2,7 +2,7 @@
 /*
  * layout.h - where the parts of an arena's metadata lie in their reservation.
  *
- *   slab words | span words | records | state bits | pending bits | heaps |
+ *   slab words | span words | records | state, batch, pending bits | heaps |
  *   samples
  *
  * Each part is readable from the start (an untouched page is the kernel's page
@@ -31,6 +31,7 @@ enum layout_part {
     PART_SPAN_WORDS,
     PART_RECORDS,
     PART_STATE,   /* exact state of the slabs */
+    PART_BATCH,   /* free slots that come next */
     PART_PENDING, /* strict remote frees */
     PART_HEAPS,   /* arena 0 */
     PART_SAMPLES, /* arena 0 */

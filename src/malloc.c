@@ -92,13 +92,20 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
     return p ? p : face_no_memory();
 }
 
-/* The stock is empty, but often something was freed meanwhile. */
-void *face_malloc_slow(size_t bytes, const void *site, struct heap *heap,
+/* List mode: the stock is empty, but often something was freed meanwhile. */
+void *face_malloc_list(size_t bytes, const void *site, struct heap *heap,
                        size_t class)
 {
-    if (!SLOT_QUEUE && likely(class < CLASS_COUNT)
-        && !heap_has_plan(heap, class)) {
-        void *p = heap_retake(heap, class);
+    void *p = heap_has_plan(heap, class) ? NULL : heap_retake(heap, class);
+
+    return likely(p) ? p : malloc_anew(bytes, site);
+}
+
+void *face_malloc_slow(size_t bytes, const void *site)
+{
+    /* In map mode what is too large for the fast path. */
+    if (SLOT_MAP && likely(bytes <= CLASS_REQUEST_MAX)) {
+        void *p = heap_take(thread_heap(), class_of_request(bytes), false);
         if (likely(p))
             return p;
     }
@@ -172,6 +179,12 @@ void face_free_slow(void *p, const void *site)
     struct die_call call = { "free", site, FRAME };
 
     free_named(p, call);
+}
+
+void face_free_large(struct record *slab, uintptr_t p)
+{
+    if (unlikely(heap_put_large(slab, p)))
+        face_event(slab);
 }
 
 static size_t usable_bytes(const struct record *record)

@@ -145,7 +145,6 @@ void process_bury_one(struct heap *mine)
     if (heap != mine && heap->generation != 0
         && heap->generation < generation && heap->busy == 0) {
         heap->generation = 0;
-        heap_mend(heap);
         heap_close(heap);
     }
 }

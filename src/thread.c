@@ -50,7 +50,7 @@ static void renew(struct heap *heap)
         stream_reset(heap_stream(heap));
     if (SAMPLING)
         heap_forget_sample(heap);
-    if (!SLOT_QUEUE || !RANDOM_ORDER)
+    if (!SLOT_MAP || !RANDOM_ORDER)
         return;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
         struct stock *stock = heap_stock(heap, class);

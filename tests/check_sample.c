@@ -149,7 +149,7 @@ START_TEST(live_ones_are_bounded)
         m.free(kept[i]);
     }
     /* A plain list of slots is not cut short: it must be used up first. */
-    if (SLOT_QUEUE)
+    if (SLOT_MAP)
         ck_assert(sample_has(m.malloc(40)));
 }
 END_TEST
@@ -885,7 +885,7 @@ static void check_rate(const char *options, double rate)
                   options, sum, all);
     /* With a small N stocks are short, and classes whose stocks are shortest
        are a little less (hundreds) or not at all (units) in proportion. */
-    if (!SLOT_QUEUE || rate < 100)
+    if (!SLOT_MAP || rate < 100)
         return;
     double most = 6 * sqrt(each) + (rate < 1000 ? each / 10 : 0);
     for (unsigned kind = 0; kind < KINDS; kind++)

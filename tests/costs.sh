@@ -17,7 +17,7 @@
 #   heap hfields       bytes of struct heap and of its fields
 #   over24 over1000    bytes of the slots of malloc(24), malloc(1000) that are
 #                      not usable
-#   state pending      bytes of state bits and pending bits for each granule
+#   state batch pending  bytes of bits for each granule
 #   guard wait         of a slab of 64-byte slots: bytes of its guard, freed
 #                      slots that have to wait
 #   text               bytes of code and constants that the library's names reach
@@ -39,7 +39,7 @@ export LC_ALL
 top=${abs_top_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 bounds=$top/tests/costs/bounds.txt
 CC=${CC:-gcc}
-columns='record fields key heap hfields over24 over1000 state pending guard wait text left pair64 pair1024'
+columns='record fields key heap hfields over24 over1000 state batch pending guard wait text left pair64 pair1024'
 pairs=20000
 jobs=${COSTS_JOBS:-2}
 
@@ -309,11 +309,10 @@ END {
         is("full", "over24", 8)
         is("full", "over1000", 8)
         if (value["full", "state"] == 0 || value["full", "pending"] == 0 \
-            || value["full", "guard"] == 0 || value["full", "wait"] == 0)
+            || value["full", "batch"] == 0 || value["full", "guard"] == 0 || value["full", "wait"] == 0)
             fail("full: state, pending, guard and wait must not be 0")
     }
     # The bytes of each switch are gone.
-    is("no-exact-state", "state", 0)
     is("no-exact-state", "pending", 0)
     is("no-strict-remote", "pending", 0)
     is("no-guard-pages", "guard", 0)
@@ -323,7 +322,7 @@ END {
     is("no-encoded-links,canary", "key", 0)
     if (value["full", "fields"] != 0) # 0: this compiler cannot tell
         less("no-encoded-links,canary", "fields")
-    for (i = split("key over24 over1000 state pending guard wait", gone);
+    for (i = split("key over24 over1000 state batch pending guard wait", gone);
          i > 0; i--)
         is("fast", gone[i], 0)
     less("fast", "heap")

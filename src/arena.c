@@ -69,14 +69,15 @@ static void place(struct arena *arena, uint8_t *part[PART_COUNT])
     arena->sample_table = part[PART_SAMPLES];
 }
 
-/* Make the metadata of granules [from, to) of a part writable. */
+/* Make a part of an array writable, and let cores have it. */
 static bool commit_range(void *array, size_t from_bytes, size_t to_bytes)
 {
     uintptr_t page = os_page_bytes();
     uintptr_t begin = align_down((uintptr_t)array + from_bytes, page);
     uintptr_t end = align_up((uintptr_t)array + to_bytes, page);
 
-    return begin == end || os_commit((void *)begin, end - begin);
+    return begin == end || (os_commit((void *)begin, end - begin)
+                            && os_dump((void *)begin, end - begin));
 }
 
 static bool commit_words(struct granules *g, size_t from, size_t to)
@@ -98,8 +99,8 @@ static bool grow(struct arena *arena, struct granules *g, size_t to)
 
     if (to <= from)
         return true;
-    if (!os_commit((void *)(arena->base + ((skip + from) << GRANULE_SHIFT)),
-                   (to - from) << GRANULE_SHIFT)
+    if (!commit_range((void *)arena->base, (skip + from) << GRANULE_SHIFT,
+                      (skip + to) << GRANULE_SHIFT)
         || !commit_words(g, from, to)
         || !commit_range(arena->records, (skip + from) * size,
                          (skip + to) * size))
@@ -151,7 +152,6 @@ static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
             os_release(memory, user);
         return false;
     }
-    os_no_dump(records, meta);
     arena->base = align_up((uintptr_t)memory
                            + random_offset(slack, arena_alignment),
                            arena_alignment);

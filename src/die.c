@@ -135,14 +135,19 @@ static bool output_is_safe(void)
         && now.device == output_file.device && now.inode == output_file.inode;
 }
 
+void die_write(const char *text, size_t bytes)
+{
+    if (output_is_safe())
+        os_write(output, text, bytes);
+}
+
 static void tell(enum die_kind kind, const struct die_facts *facts,
                  char *at, size_t bytes)
 {
     struct text line = text_in(at, bytes);
 
     format(&line, kind, facts);
-    if (output_is_safe())
-        os_write(output, line.at, line.length);
+    die_write(line.at, line.length);
 }
 
 /* The exported buffer is in use: by another thread, or by what a signal has

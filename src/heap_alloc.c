@@ -7,12 +7,6 @@
  */
 #include "heap.h"
 
-enum {
-    /* A stretch of slots that were never touched, in a class that is not seen
-       to grow. */
-    FRESH_BYTES = 2 << 20,
-};
-
 void heap_give_up(struct heap *heap, size_t class)
 {
     struct stock *stock = heap_stock(heap, class);
@@ -36,14 +30,13 @@ static bool refill_stock(struct heap *heap, unsigned class,
     struct stock *stock = heap_stock(heap, class);
     struct bin *bin = &heap->bin[class];
     struct hand hand;
-    size_t fresh_bytes = bin->grows ? SIZE_MAX : FRESH_BYTES;
 
     hand.slots = stock->slot;
     hand.count = 0;
     hand.room = STOCK_SLOTS;
     hand.stream = heap_stream(heap);
     hand.pad = link_draw_pad(hand.stream);
-    slab_take(slab, &hand, bin->taken, patient, fresh_bytes, call);
+    slab_take(slab, &hand, bin->taken, patient, bin->grows, call);
     if (ENCODED_LINKS)
         *(uint32_t *)stock->pad = hand.pad;
     stock->slot_bytes = slab->slot_bytes;

@@ -14,6 +14,7 @@
 #include "face.h"
 #include "options.h"
 #include "os.h"
+#include "statistics.h"
 
 enum { REALLOC_MOVE_BYTES = 1 << 20 };
 
@@ -88,6 +89,8 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
     bool zeroed;
     void *p = allocate(heap, bytes, &zeroed, call);
 
+    if (unlikely(statistics_wanted))
+        statistics_beat(heap->last_tick_ms);
     thread_leave(heap);
     return p ? p : face_no_memory();
 }

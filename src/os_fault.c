@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_fault.c - faults as signals, on request only.
+ * os_fault.c - what would fault, and faults as signals, on request only.
  *
  * What was there before us stays in force: a fault that is not ours goes to
  * the handler that we found, with its signals blocked, or has the default
@@ -11,10 +11,29 @@
 #include "os.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+/*
+ * futex reads the word and compares it. A page that is not there, or is
+ * guarded, gives EFAULT; otherwise the word differs (EAGAIN), or it does not
+ * and the wait of no time is over at once.
+ */
+bool os_can_read(const void *p)
+{
+    const uint64_t now[2] = { 0, 0 };
+    int saved = errno;
+    long result = syscall(SYS_futex, p, FUTEX_WAIT_PRIVATE, UINT32_C(0x6d6c6e),
+                          now, NULL, 0);
+    bool readable = result == 0 || errno != EFAULT;
+
+    errno = saved;
+    return readable;
+}
 
 static const int fault_signals[] = { SIGSEGV, SIGBUS };
 enum { FAULT_SIGNALS = sizeof fault_signals / sizeof *fault_signals };

@@ -10,6 +10,7 @@
 enum {
     STRETCH_BYTES = 8192, /* fresh slots are touched about this much at once */
     STRETCH_SLOTS = 32,
+    STRETCH_BYTES_MAX = 2 << 20, /* in a class that is not seen to grow */
     /* What rests is resident: of large slots fewer must do. */
     REST_BYTES_MAX = 2 << 20,
     REST_SLOTS_MIN = 16,
@@ -133,15 +134,20 @@ uint32_t slab_delay(const struct record *slab)
 }
 
 /* The next stretch of slots that nobody has touched yet. */
-static uint32_t stretch(const struct record *slab, uint32_t room,
-                        size_t fresh_bytes)
+static uint32_t stretch(const struct record *slab, uint32_t room, bool grows)
 {
+    size_t left = slab->slots - slab->fresh;
     size_t count = size_max(STRETCH_BYTES / slab->slot_bytes, STRETCH_SLOTS);
 
-    /* The stretch doubles as the class grows. */
-    count = size_max(count, slab->fresh);
-    count = size_min(count, size_max(fresh_bytes / slab->slot_bytes, 1));
-    count = size_min(count, slab->slots - slab->fresh);
+    /* The stretch doubles as the class grows: few pages for few objects, but
+       of many objects no two in a row are likely to be neighbours. */
+    count = grows ? room : size_max(count, slab->fresh);
+    if (!grows)
+        count = size_min(count, size_max(STRETCH_BYTES_MAX / slab->slot_bytes,
+                                         1));
+    /* No small rest that would have to stand for itself. */
+    if (left < count + STRETCH_SLOTS)
+        count = left;
     return (uint32_t)size_min(count, room);
 }
 
@@ -160,10 +166,9 @@ static void touch(const struct record *slab, uint32_t from, uint32_t count)
         __atomic_fetch_or((uint8_t *)at, 0, __ATOMIC_RELAXED);
 }
 
-static void take_fresh(struct record *slab, struct hand *hand,
-                       size_t fresh_bytes)
+static void take_fresh(struct record *slab, struct hand *hand, bool grows)
 {
-    uint32_t count = stretch(slab, hand->room - hand->count, fresh_bytes);
+    uint32_t count = stretch(slab, hand->room - hand->count, grows);
     uint32_t offset = slab->fresh * slab->slot_bytes;
 
     bool small = canary_stays(slab->slot_bytes);
@@ -181,7 +186,7 @@ static void take_fresh(struct record *slab, struct hand *hand,
 }
 
 void slab_take(struct record *slab, struct hand *hand, uint32_t now,
-               bool patient, size_t fresh_bytes, struct die_call call)
+               bool patient, bool grows, struct die_call call)
 {
     uint32_t before = hand->count;
     uint32_t delay = patient ? slab_delay(slab) : 0;
@@ -189,7 +194,7 @@ void slab_take(struct record *slab, struct hand *hand, uint32_t now,
 
     shares_take(slab, hand, now, delay, least, call);
     if (hand->count == before && slab->fresh < slab->slots)
-        take_fresh(slab, hand, fresh_bytes);
+        take_fresh(slab, hand, grows);
     slab->until += hand->count - before;
 }
 

@@ -83,11 +83,11 @@ uint64_t *slab_batch_words(const struct record *slab);
 /*
  * Fill the hand with free slots that rested long enough, or with a stretch of
  * fresh ones; map mode. `patient`: false when memory is out, and even what
- * should rest longer must do. A stretch takes at most `fresh_bytes`, if that
- * is not less than a slot. May come back empty-handed.
+ * should rest longer must do. `grows`: the class needs ever more slots, so a
+ * stretch may be as long as the hand. May come back empty-handed.
  */
 void slab_take(struct record *slab, struct hand *hand, uint32_t now,
-               bool patient, size_t fresh_bytes, struct die_call call);
+               bool patient, bool grows, struct die_call call);
 
 /* Move all free slots (a stretch of fresh ones, if none was freed) out as a
    list; list mode. */

@@ -109,7 +109,7 @@ hardened)
     # shellcheck disable=SC2016 # a variable of gdb
     timeout 60 gdb -q -nx -batch -ex "set env LD_PRELOAD $work/libmerlon.so" \
         -ex 'set env MERLON_OPTIONS sample=1' -ex 'set confirm off' \
-        -ex 'run u' -ex "source ${abs_top_srcdir:?}/tools/merlon-gdb.py" \
+        -ex 'run u' -ex "source ${abs_top_srcdir:?}/tools/merlon-sample-gdb.py" \
         -ex 'merlon-sample $_siginfo._sifields._sigfault.si_addr' \
         "$work/program" >"$work/out" 2>&1 </dev/null || true
     for wanted in 'Program received signal SIGSEGV' \

@@ -5,6 +5,7 @@
 #include "options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "support/suite.h"
 
@@ -24,6 +25,9 @@ struct good {
 #define SAMPLE(number, signals)                                              \
     {.size_mismatch = OPTION_REPORT, .on_error = OPTION_ABORT,               \
      .report_fd = 2, .sample = number, .guard_signals = signals}
+#define STATISTICS(text)                                                     \
+    {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,               \
+     .report_fd = 2, .sample = 5000, .statistics = text}
 
 static const struct good good[] = {
     {"", AFTER(ABORT, REPORT, 2, 0)},
@@ -56,6 +60,9 @@ static const struct good good[] = {
     {",report_fd=9,,arena=1M,", AFTER(ABORT, REPORT, 9, MIB)},
     {"on_error=report,size_mismatch=abort,report_fd=7,arena=1G",
      AFTER(REPORT, ABORT, 7, (size_t)1 << 30)},
+    {"statistics=exit", STATISTICS("exit")},
+    {"statistics=/a b=c", STATISTICS("/a b=c")},
+    {"statistics=/long,statistics=/s", STATISTICS("/s")},
 };
 
 /* Each is refused, alone and in the midst of others. */
@@ -74,6 +81,8 @@ static const char *const bad_parts[] = {
     "arena=18446744073709551616", "arena=99999999999999999999999999",
     "arena=18014398509481984K", "arena=17592186044416M",
     "arena=17179869184G", "arena=16777216T",
+    "statistics", "statistics=", "statistics=Exit", "statistics=exit2",
+    "statistics=file", "statistics=./file", "statistics= /file",
     "sample", "sample=", "sample=-1", "sample=1K", "sample=4294967296",
     "sample=on", "sample=1/5", "samples=5",
     "seal", "seal=", "seal=1", "sealed=on",
@@ -89,6 +98,8 @@ static void same(const struct options *a, const struct options *b,
     ck_assert_msg(a->size_mismatch == b->size_mismatch, "mismatch: %s", text);
     ck_assert_msg(a->report_fd == b->report_fd, "report_fd: %s", text);
     ck_assert_msg(a->arena_bytes == b->arena_bytes, "arena: %s", text);
+    ck_assert_msg(strcmp(a->statistics, b->statistics) == 0, "statistics: %s",
+                  text);
     ck_assert_msg(a->sample == b->sample, "sample: %s", text);
     ck_assert_msg(a->guard_signals == b->guard_signals, "signals: %s", text);
     ck_assert_msg(a->seal == b->seal, "seal: %s", text);

@@ -75,7 +75,7 @@ static uint32_t take_raw(struct record *slab, uint32_t room, bool patient)
     uint32_t count;
 
     if (SLOT_MAP) {
-        slab_take(slab, &hand, clock, patient, SIZE_MAX, no_call);
+        slab_take(slab, &hand, clock, patient, true, no_call);
         count = hand.count;
     } else {
         user_word *at = slab_take_list(slab, &count);

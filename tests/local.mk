@@ -31,6 +31,7 @@ check_modules = \
 	tests/check_calloc \
 	tests/check_canary \
 	tests/check_compat \
+	tests/check_conf \
 	tests/check_death \
 	tests/check_die \
 	tests/check_entropy \
@@ -64,27 +65,33 @@ check_scripts = \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
-	tests/switches.sh
+	tests/manuals.sh \
+	tests/switches.sh \
+	tests/units.sh
 
 library_scripts = \
 	tests/library.sh
 
 preload_scripts = \
+	tests/address.sh \
+	tests/conf.sh \
 	tests/backtrace.sh \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh \
-	tests/stat.sh
+	tests/run.sh \
+	tests/stat.sh \
+	tests/statistics.sh
 
 check_helpers =
 
 check_files = \
 	tests/installcheck.sh
 
-check_directories = tests/attacks tests/costs tests/cxx tests/emptied \
-	tests/integration tests/support
+check_directories = tests/attacks tests/costs tests/cxx tests/daemons \
+	tests/emptied tests/integration tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -132,6 +139,7 @@ AM_TESTS_ENVIRONMENT = \
 	MERLON_SODIUM='$(MERLON_SODIUM)'; export MERLON_SODIUM; \
 	MERLON_SWITCHES='$(MERLON_SAME_SWITCHES)'; export MERLON_SWITCHES; \
 	EMULATOR='$(EMULATOR)'; export EMULATOR; \
+	sysconfdir='$(sysconfdir)'; export sysconfdir; \
 	host='$(host)'; build='$(build)'; export host build; \
 	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX; \
 	CXX_WORKS='$(CXX_WORKS)'; export CXX_WORKS; \
@@ -147,11 +155,32 @@ AM_TESTS_ENVIRONMENT = \
 EXTRA_DIST += $(check_scripts) $(library_scripts) $(preload_scripts) \
 	$(check_files)
 
-.PHONY: check-is-missing
+.PHONY: check-daemons check-is-missing
 check-is-missing:
 	@echo "make check needs Check >= 0.15, which configure did not find:" >&2
 	@echo "install the Debian package check, then run configure again" >&2
 	@exit 1
+
+# Real daemons on both variants; the other one is built below this directory.
+# make check-daemons DAEMONS='--quick --only nginx'   see tests/daemons/run
+DAEMONS = --compare
+if SHIPPED
+if NATIVE
+check-daemons: all
+	@case $(MERLON_VARIANT) in \
+	hardened) other=fast; switch=; name=merlon ;; \
+	*) other=hardened; switch=--enable-hardening; name=merlon-hardened ;; \
+	esac; set -e; \
+	$(MKDIR_P) daemons/$$other; \
+	test -f daemons/$$other/Makefile || (cd daemons/$$other && \
+	  $(abs_top_srcdir)/configure -q CC='$(CC)' CFLAGS='$(CFLAGS)' $$switch); \
+	$(MAKE) -C daemons/$$other; \
+	MERLON_STAT='$(abs_top_builddir)/merlon-stat'; export MERLON_STAT; \
+	$(srcdir)/tests/daemons/run --out daemons $(DAEMONS) \
+	  $(MERLON_VARIANT)=.libs/lib$(MERLON_MODULE).so \
+	  $$other=daemons/$$other/.libs/lib$$name.so
+endif
+endif
 
 # Programs against the installed tree, as somebody else would build them.
 if SHIPPED
@@ -159,6 +188,7 @@ installcheck-local:
 	@$(AM_TESTS_ENVIRONMENT) \
 	DESTDIR='$(DESTDIR)'; libdir='$(libdir)'; \
 	includedir='$(includedir)'; pkgconfigdir='$(pkgconfigdir)'; \
-	export DESTDIR libdir includedir pkgconfigdir; \
+	bindir='$(bindir)'; mandir='$(mandir)'; \
+	export DESTDIR libdir includedir pkgconfigdir bindir mandir; \
 	$(SHELL) $(srcdir)/tests/installcheck.sh
 endif

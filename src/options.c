@@ -20,7 +20,7 @@ const struct options *const option_values = &sealed.options;
 static const struct options defaults = {
     .on_error = OPTION_ABORT,
     .size_mismatch = OPTION_REPORT,
-    .report_fd = -1,
+    .report_fd = 2,
     .sample = OPTION_SAMPLE_DEFAULT,
 };
 
@@ -175,10 +175,13 @@ bool options_set(struct options *options, const char *name, size_t name_length,
 {
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         const struct option_place *option = &option_table[i];
-        if (is_word(name, name_length, option->name))
-            return parse_value(value, value_length,
-                               (enum option_kind)option->kind,
-                               (char *)options + option->offset);
+        if (!is_word(name, name_length, option->name))
+            continue;
+        if (!parse_value(value, value_length, (enum option_kind)option->kind,
+                         (char *)options + option->offset))
+            return false;
+        options->report_chosen |= option->kind == OPTION_KIND_DESCRIPTOR;
+        return true;
     }
     return false;
 }
@@ -243,7 +246,8 @@ void options_read(void)
     }
     done = true;
     die_configure(sealed.options.on_error == OPTION_REPORT,
-                  sealed.options.report_fd);
+                  sealed.options.report_chosen
+                  ? sealed.options.report_fd : -1);
 }
 
 void options_seal(void)

@@ -20,9 +20,10 @@ struct options {
     enum option_action on_error;
     /* size_mismatch=ignore|report|abort: sized frees with a wrong size. */
     enum option_action size_mismatch;
-    /* report_fd=N: where reports go, whatever it is by then. Not given (-1):
-       to descriptor 2, if that is still the file that it was at start. */
+    /* report_fd=N: where reports go, whatever it is by then. Not given: to
+       descriptor 2, if that is still the file that it was at start. */
     int report_fd;
+    bool report_chosen;
     /* arena=BYTES[K|M|G|T]: address space to reserve at once; 0: by the
        machine and its limits. For emulators, which pay for each page. */
     size_t arena_bytes;

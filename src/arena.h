@@ -34,6 +34,7 @@ struct arena {
     struct granules spans;
     uint8_t *heaps;          /* arena 0: memory for struct heap */
     size_t heaps_bytes;      /* reserved for them */
+    void *sample_table;      /* arena 0: read-only until the first sample */
 };
 
 /* The table and how many of it are published. publish.c shows them to who

@@ -180,9 +180,8 @@ static void take_one(struct record *slab, uint64_t *state, size_t unit,
     if (canary_stays(slab->slot_bytes))
         canary_write(&slab->key, slot, slab->slot_bytes);
     if (unlikely(!exact_says_live(word, unit))) {
-        call.function = "free";
         struct die_facts facts = slab_facts(slab, slot, call);
-        facts.detail = "in a message of another thread";
+        facts.detail = "by another thread, noticed when its message came in";
         die(DIE_DOUBLE_FREE, &facts);
         return;
     }

@@ -104,16 +104,23 @@ struct heap *heap_open(void)
 
 /* Slots in the stock go back to the slab they came from: they were never
    served, so they are not taken. */
+void heap_shorten(struct heap *heap, unsigned class, uint32_t keep)
+{
+    struct stock *stock = heap_stock(heap, class);
+    uint32_t count = stock->count;
+
+    if (count <= keep)
+        return;
+    /* They are free by their state; only the counts must hear of it. */
+    stock->count = keep;
+    heap->taken -= count - keep;
+    stock->slab->until -= count - keep;
+}
+
 static void empty_stock(struct heap *heap, unsigned class)
 {
     if (SLOT_MAP) {
-        /* They are free by their state; only the count must hear of it. */
-        struct stock *stock = heap_stock(heap, class);
-        uint32_t count = stock->count;
-        stock->count = 0;
-        heap->taken -= count;
-        if (count != 0)
-            stock->slab->until -= count;
+        heap_shorten(heap, class, 0);
         return;
     }
     struct record *slab = heap->bin[class].current;

@@ -42,16 +42,36 @@ static bool start_fork_word(void)
     return true;
 }
 
+/* What never changes from now on. */
+static void seal(void)
+{
+    size_t bytes = align_up(sizeof merlon_map_page, os_page_bytes());
+
+    if (!SEALED_STATE)
+        return;
+    os_protect_read(&merlon_map_page, bytes);
+    if (options_get()->seal)
+        os_seal(&merlon_map_page, bytes);
+    options_seal();
+}
+
 static bool start(void)
 {
+    static bool complete; /* but for sealing, when a fork interrupted it */
+
+    if (complete) {
+        seal();
+        return true;
+    }
     die_remember_output();
     options_read();
     if (!entropy_start() || !arena_start() || !start_fork_word()
         || !thread_start())
         return false;
-    if (SEALED_STATE)
-        os_protect_read(&merlon_map_page,
-                        align_up(sizeof merlon_map_page, os_page_bytes()));
+    if (SAMPLING && options_get()->guard_signals && options_get()->sample != 0)
+        sample_catch_faults();
+    complete = true;
+    seal();
     return true;
 }
 

@@ -107,6 +107,8 @@ struct map {
     size_t slab_units;
     struct record *records; /* one for each granule */
     uint64_t *state;        /* exact state, one bit for each unit */
+    uintptr_t sample_base;  /* where sampled allocations are: sample.h */
+    size_t sample_bytes;
 };
 
 /* A page of its own, read-only after start. */

@@ -48,6 +48,8 @@ static void renew(struct heap *heap)
     heap->generation = process_generation();
     if (RANDOM_STREAM)
         stream_reset(heap_stream(heap));
+    if (SAMPLING)
+        heap_forget_sample(heap);
     if (!SLOT_MAP || !RANDOM_ORDER)
         return;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {

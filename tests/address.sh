@@ -156,7 +156,7 @@ awk '{
         print "metadata 0x" range[1] " -"
     if ($5 == 0 && $2 == "---p" && before == "rw-p" && end == range[1] &&
         length(range[1]) == length(range[2]) &&
-        substr(range[1], 1, 4) != substr(range[2], 1, 4) && !beyond++)
+        substr(range[1], 1, 3) != substr(range[2], 1, 3) && !beyond++)
         print "unused 0x" range[1] " -"
     before = $5 == 0 ? $2 : ""
     end = range[2]

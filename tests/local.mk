@@ -33,6 +33,7 @@ check_modules = \
 	tests/check_compat \
 	tests/check_conf \
 	tests/check_death \
+	tests/check_die \
 	tests/check_entropy \
 	tests/check_exact \
 	tests/check_fork \
@@ -50,11 +51,14 @@ check_modules = \
 	tests/check_pool \
 	tests/check_report \
 	tests/check_ring \
+	tests/check_sample \
 	tests/check_scrub \
+	tests/check_sealed \
 	tests/check_sizeclass \
 	tests/check_slab \
 	tests/check_sleep \
 	tests/check_span \
+	tests/check_stack \
 	tests/check_threads
 
 check_scripts = \
@@ -71,6 +75,7 @@ library_scripts = \
 preload_scripts = \
 	tests/address.sh \
 	tests/conf.sh \
+	tests/backtrace.sh \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \
@@ -108,6 +113,10 @@ endif
 
 LDADD = tests/libsupport.la libmerlon-core.la $(MERLON_SODIUM_PROG) \
 	$(MERLON_ATOMIC_LIBS) $(CHECK_LIBS)
+
+# Call stacks are found by frame pointers.
+tests_check_sample_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
+tests_check_stack_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
 
 TESTS = $(check_modules) $(check_scripts)
 if SHIPPED

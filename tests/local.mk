@@ -28,6 +28,7 @@
 check_modules = \
 	tests/check_arena \
 	tests/check_bits \
+	tests/check_burial \
 	tests/check_calloc \
 	tests/check_canary \
 	tests/check_compat \

@@ -273,7 +273,7 @@ static void take_in(struct heap *heap, struct record *slab,
     uint64_t mail = mail_unnote(slab);
     uint64_t sent;
 
-    if (mail_owner(mail) == heap->id) {
+    if (heap->id != 0 && mail_owner(mail) == heap->id) {
         heap_take_post(heap, slab, call);
         return;
     }
@@ -281,8 +281,13 @@ static void take_in(struct heap *heap, struct record *slab,
         return;
     if (!STRICT_REMOTE && !mail_has_post(mail))
         return;
-    if (mail_owner(mail) == 0 && heap_claim(heap, slab, call))
+    if (mail_owner(mail) == 0 && heap->id != 0
+        && mail_claim(slab, heap->id)) {
+        /* Whatever the word says: it was we who took the note out of it. */
+        heap_adopt(heap, slab);
+        heap_take_post(heap, slab, call);
         return;
+    }
     if (mail_note(slab, true, &sent) == MAIL_NOTIFY)
         inbox_push(inbox_of(sent), slab);
 }

@@ -56,7 +56,8 @@ check_modules = \
 	tests/check_slab \
 	tests/check_sleep \
 	tests/check_span \
-	tests/check_threads
+	tests/check_threads \
+	tests/stress/stress
 
 check_scripts = \
 	tests/lint.sh \
@@ -87,7 +88,8 @@ check_files = \
 	tests/installcheck.sh
 
 check_directories = tests/attacks tests/costs tests/cxx tests/daemons \
-	tests/emptied tests/integration tests/support
+	tests/emptied tests/integration tests/models tests/stress \
+	tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -146,6 +148,11 @@ AM_TESTS_ENVIRONMENT = \
 
 EXTRA_DIST += $(check_scripts) $(library_scripts) $(preload_scripts) \
 	$(check_files)
+
+# Models of the protocols, and that their checks can fail: a minute or two.
+check-models:
+	CC='$(CC)' CXX='$(CXX)' $(SHELL) $(srcdir)/tests/models/run
+.PHONY: check-models
 
 .PHONY: check-daemons check-is-missing
 check-is-missing:

@@ -412,11 +412,11 @@ bool arena_extend_span(struct record *record, size_t index, size_t from,
                             &clean);
 }
 
-void arena_give_span(unsigned index, size_t first, size_t granules, bool dirty)
+void arena_give_span(unsigned arena, size_t index, size_t granules, bool dirty)
 {
-    struct arena *arena = &arenas[index];
+    struct arena *a = &arenas[arena];
 
-    granules_give(&arena->spans, first - (arena->slab_bytes >> GRANULE_SHIFT),
+    granules_give(&a->spans, index - (a->slab_bytes >> GRANULE_SHIFT),
                   granules, dirty);
 }
 

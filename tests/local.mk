@@ -46,6 +46,7 @@ check_modules = \
 	tests/check_memalign \
 	tests/check_model \
 	tests/check_options \
+	tests/check_orders \
 	tests/check_overwrite \
 	tests/check_pointers \
 	tests/check_pool \

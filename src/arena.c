@@ -48,7 +48,7 @@ static size_t random_offset(size_t bound, size_t step)
 {
     uint64_t random = 0;
 
-    if (bound < step)
+    if (step == 0 || bound < step)
         return 0;
     entropy_fill(&random, sizeof random);
     return (size_t)(random % (bound / step)) * step;

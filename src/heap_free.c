@@ -307,17 +307,13 @@ void heap_drain(struct heap *heap, struct die_call call)
     drain(heap, &heap->inbox, call);
 }
 
-/*
- * Tell the owner. If it has let the slab go meanwhile, because its thread
- * ends, it may not look into its inbox again: then we do. Any thread may take
- * an inbox's slabs out, since each goes on to whoever owns it.
- */
+/* Tell the owner. If it let the slab go meanwhile, because its thread ends, it
+   may not look into its inbox again: then we do, as any thread may. */
 static void notify(struct heap *heap, struct record *slab, uint64_t sent,
                    struct die_call call)
 {
     uint32_t owner = mail_owner(sent);
     struct inbox *inbox = &heap_of_id(owner)->inbox;
-
     inbox_push(inbox, slab);
     if (unlikely(mail_owner(mail_look(slab)) != owner))
         drain(heap, inbox, call);

@@ -75,7 +75,8 @@ static bool has_pending(const struct record *slab)
         return false;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (size_t at = 0; at < bytes; at += step) {
-        if (__atomic_load_n(&pending[exact_word(at >> UNIT_SHIFT)], __ATOMIC_RELAXED) != 0)
+        size_t word = exact_word(at >> UNIT_SHIFT);
+        if (__atomic_load_n(&pending[word], __ATOMIC_RELAXED) != 0)
             return true;
     }
     return false;

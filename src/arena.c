@@ -46,7 +46,7 @@ static size_t random_offset(size_t bound, size_t step)
 {
     uint64_t random = 0;
 
-    if (bound < step)
+    if (step == 0 || bound < step)
         return 0;
     entropy_fill(&random, sizeof random);
     return (size_t)(random % (bound / step)) * step;
@@ -392,11 +392,11 @@ bool arena_extend_span(struct record *record, size_t index, size_t from,
                             &clean);
 }
 
-void arena_give_span(unsigned index, size_t first, size_t granules, bool dirty)
+void arena_give_span(unsigned arena, size_t index, size_t granules, bool dirty)
 {
-    struct arena *arena = &arenas[index];
+    struct arena *a = &arenas[arena];
 
-    granules_give(&arena->spans, first - (arena->slab_bytes >> GRANULE_SHIFT),
+    granules_give(&a->spans, index - (a->slab_bytes >> GRANULE_SHIFT),
                   granules, dirty);
 }
 

@@ -309,10 +309,11 @@ bool heap_release_empty(struct heap *heap, struct record *slab);
 /* A slab that was just claimed. */
 void heap_adopt(struct heap *heap, struct record *slab);
 
-/* Stop owning a slab: SLAB_FULL, or SLAB_IDLE to leave its free slots to all.
-   False: post has come; it is owned still, and in no list. */
+/* Stop owning a slab: SLAB_FULL, or SLAB_IDLE to leave its free slots to all;
+   also one that is noted, if the inbox will be taken in. False: post has come;
+   it is owned still, and in no list. */
 bool heap_let_go(struct heap *heap, struct record *slab,
-                 enum slab_state state);
+                 enum slab_state state, bool noted);
 
 /*
  * A slab with free slots for this class, from anywhere; NULL: no memory. It is

@@ -140,12 +140,12 @@ static void leave(struct heap *heap, struct record *slab)
 
     bool free_slots = slab_queued(slab) != 0 || slab->fresh < slab->slots;
 
-    if (slab_used(slab) == 0) {
-        heap_release_empty(heap, slab);
-    } else if (!heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL)) {
-        /* Post has come: back into a list, for another round. */
+    bool left = slab_used(slab) == 0 ? heap_release_empty(heap, slab)
+        : heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL, true);
+
+    /* Post has come: back into a list, for another round. */
+    if (!left)
         heap_take_post(heap, slab, call);
-    }
 }
 
 static void empty_bin(struct heap *heap, unsigned class)
@@ -190,6 +190,7 @@ void heap_close(struct heap *heap)
 /* Empty slabs that were kept at hand, and cached spans, after a while. */
 static bool release_idle(struct heap *heap, uint64_t now, bool all)
 {
+    struct die_call call = { .function = "free" };
     bool any = span_cache_decay(&heap->spans, now, all);
 
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
@@ -198,7 +199,8 @@ static bool release_idle(struct heap *heap, uint64_t now, bool all)
             struct record *next = slab->next;
             if (slab_used(slab) == 0) {
                 heap_unlist(heap, slab);
-                heap_release_empty(heap, slab);
+                if (!heap_release_empty(heap, slab))
+                    heap_take_post(heap, slab, call);
                 any = true;
             }
             slab = next;

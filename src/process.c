@@ -24,21 +24,25 @@ enum {
 };
 
 static uint32_t state;
-static uint64_t generation = 1;
-static uint32_t next_to_bury; /* heap number; 0: nothing to bury */
+static uint64_t generations_drawn; /* only grows */
+static uint32_t next_to_bury; /* heap number */
 static uint32_t patience;     /* slow calls before the first burial */
 
-/* Zero in the child of a fork. On a page of its own. */
-static uint64_t *fork_word;
+/* On a page of its own, all zero in the child of a fork. */
+static struct {
+    uint64_t generation;   /* of this process; 0: not noticed yet */
+    struct heap *survivor; /* of the thread that forked */
+    uint32_t buries;       /* there are heaps to give away */
+} *wiped;
 
-static bool start_fork_word(void)
+static bool start_wiped(void)
 {
     /* The first page of the heaps' memory; see heap_life.c. */
     if (!arena_commit_heaps(os_page_bytes()))
         return false;
-    fork_word = (uint64_t *)arena_at(0)->heaps;
-    *fork_word = 1;
-    os_wipe_on_fork(fork_word, os_page_bytes());
+    wiped = (void *)arena_at(0)->heaps;
+    wiped->generation = ++generations_drawn;
+    os_wipe_on_fork(wiped, os_page_bytes());
     return true;
 }
 
@@ -65,7 +69,7 @@ static bool start(void)
     }
     die_remember_output();
     options_read();
-    if (!entropy_start() || !arena_start() || !start_fork_word()
+    if (!entropy_start() || !arena_start() || !start_wiped()
         || !thread_start())
         return false;
     if (SAMPLING && options_get()->guard_signals && options_get()->sample != 0)
@@ -105,16 +109,36 @@ bool process_start(void)
     return true;
 }
 
+/* Several threads of the child may come here at once, each with a number of its
+   own: one of these becomes the child's. */
+static COLD uint64_t notice_fork(void)
+{
+    uint64_t mine = __atomic_add_fetch(&generations_drawn, 1,
+                                       __ATOMIC_RELAXED);
+    uint64_t seen = 0;
+
+    /* Relaxed: it is compared with itself only. */
+    if (__atomic_compare_exchange_n(&wiped->generation, &seen, mine, false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return mine;
+    return seen;
+}
+
 uint64_t process_generation(void)
 {
-    if (unlikely(__atomic_load_n(fork_word, __ATOMIC_RELAXED) == 0)) {
-        /* The child has one thread: this one. */
-        *fork_word = 1;
-        generation++;
-        next_to_bury = 1;
-        patience = BURIAL_PATIENCE;
-    }
-    return generation;
+    uint64_t mine = __atomic_load_n(&wiped->generation, __ATOMIC_RELAXED);
+
+    return likely(mine != 0) ? mine : notice_fork();
+}
+
+/* Did its thread stay behind in the parent? Of this process' threads, the one
+   that forked alone may have a heap of an older generation. */
+static bool is_left_over(const struct heap *heap)
+{
+    uint64_t born = __atomic_load_n(&heap->generation, __ATOMIC_RELAXED);
+
+    return heap != wiped->survivor && born != 0
+        && born < process_generation() && heap->busy == 0;
 }
 
 /*
@@ -124,10 +148,10 @@ uint64_t process_generation(void)
  */
 void process_bury_one(struct heap *mine)
 {
-    uint32_t id = __atomic_load_n(&next_to_bury, __ATOMIC_RELAXED);
-
-    if (likely(id == 0))
+    /* Relaxed: set while there was one thread. */
+    if (likely(!__atomic_load_n(&wiped->buries, __ATOMIC_RELAXED)))
         return;
+    uint32_t id = __atomic_load_n(&next_to_bury, __ATOMIC_RELAXED);
     /* Relaxed: only a delay; a lost count does not matter. */
     uint32_t left = __atomic_load_n(&patience, __ATOMIC_RELAXED);
     if (left != 0) {
@@ -135,26 +159,34 @@ void process_bury_one(struct heap *mine)
         return;
     }
     if (id > heap_count()) {
-        __atomic_store_n(&next_to_bury, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&wiped->buries, 0, __ATOMIC_RELAXED);
         return;
     }
     if (!__atomic_compare_exchange_n(&next_to_bury, &id, id + 1, false,
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return;
     struct heap *heap = heap_of_id(id);
-    if (heap != mine && heap->generation != 0
-        && heap->generation < generation && heap->busy == 0) {
-        heap->generation = 0;
+    if (heap != mine && is_left_over(heap)) {
+        __atomic_store_n(&heap->generation, 0, __ATOMIC_RELAXED);
         heap_close(heap);
     }
 }
 
-/* Where WIPEONFORK has no effect (emulators, old kernels) the usual handler
-   does its work, if fork is called by that name. */
+/*
+ * The usual handler, while there is one thread. It tells who survived: without
+ * it (_Fork, clone) keys are drawn anew all the same, but nothing is buried,
+ * since nobody could tell the sleeping survivor's heap from the others'. It
+ * also wipes where the kernel did not (emulators, old kernels).
+ */
 static void in_child(void)
 {
-    if (fork_word)
-        *fork_word = 0;
+    if (!wiped)
+        return;
+    wiped->generation = 0;
+    wiped->survivor = merlon_thread_heap;
+    wiped->buries = 1;
+    next_to_bury = 1;
+    patience = BURIAL_PATIENCE;
 }
 
 /*

@@ -28,6 +28,7 @@
 check_modules = \
 	tests/check_arena \
 	tests/check_bits \
+	tests/check_burial \
 	tests/check_calloc \
 	tests/check_canary \
 	tests/check_compat \
@@ -46,6 +47,7 @@ check_modules = \
 	tests/check_memalign \
 	tests/check_model \
 	tests/check_options \
+	tests/check_orders \
 	tests/check_overwrite \
 	tests/check_pointers \
 	tests/check_pool \
@@ -59,7 +61,8 @@ check_modules = \
 	tests/check_sleep \
 	tests/check_span \
 	tests/check_stack \
-	tests/check_threads
+	tests/check_threads \
+	tests/stress/stress
 
 check_scripts = \
 	tests/lint.sh \
@@ -91,7 +94,8 @@ check_files = \
 	tests/installcheck.sh
 
 check_directories = tests/attacks tests/costs tests/cxx tests/daemons \
-	tests/emptied tests/integration tests/support
+	tests/emptied tests/integration tests/models tests/stress \
+	tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -154,6 +158,11 @@ AM_TESTS_ENVIRONMENT = \
 
 EXTRA_DIST += $(check_scripts) $(library_scripts) $(preload_scripts) \
 	$(check_files)
+
+# Models of the protocols, and that their checks can fail: a minute or two.
+check-models:
+	CC='$(CC)' CXX='$(CXX)' $(SHELL) $(srcdir)/tests/models/run
+.PHONY: check-models
 
 .PHONY: check-daemons check-is-missing
 check-is-missing:

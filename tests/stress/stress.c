@@ -80,7 +80,7 @@ static size_t live_objects(void)
 {
     struct face_stats stats;
 
-    face_gather(&stats);
+    face_gather(&stats, NULL);
     return stats.live_count;
 }
 

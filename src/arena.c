@@ -96,6 +96,7 @@ static bool grow(struct arena *arena, struct granules *g, size_t to)
     size_t skip = spans ? arena->slab_bytes >> GRANULE_SHIFT : 0;
     size_t size = sizeof(struct record);
     size_t bit_bytes = BIT_WORDS_PER_GRANULE * sizeof(uint64_t);
+    size_t first = from * bit_bytes, end = to * bit_bytes;
 
     if (to <= from)
         return true;
@@ -106,12 +107,10 @@ static bool grow(struct arena *arena, struct granules *g, size_t to)
                          (skip + to) * size))
         return false;
     if (SLOT_MAP && !spans
-        && (!commit_range(arena->state, from * bit_bytes, to * bit_bytes)
-            || !commit_range(arena->batch, from * bit_bytes,
-                             to * bit_bytes)))
+        && (!commit_range(arena->state, first, end)
+            || !commit_range(arena->batch, first, end)))
         return false;
-    if (STRICT_REMOTE && !spans
-        && !commit_range(arena->pending, from * bit_bytes, to * bit_bytes))
+    if (STRICT_REMOTE && !spans && !commit_range(arena->pending, first, end))
         return false;
     /* Release: whoever sees the new window may write to all of it. */
     while (from < to
@@ -165,7 +164,10 @@ static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
         os_no_huge_pages((void *)arena->base, slab_bytes);
         os_no_huge_pages(records, meta);
     }
-    return true;
+    bool grown = grow(arena, &arena->slabs, WINDOW_MIN);
+    if (!grown && os_release(memory, user))
+        os_release(records, meta);
+    return grown;
 }
 
 /* The size to ask for: terabytes, or a share of what the limit leaves. */
@@ -200,11 +202,10 @@ static bool open_arena(struct arena *arena, size_t span_bytes, bool first)
         size_t slabs = span_bytes == 0 ? wanted / 2
             : WORDS_MIN * arena_alignment;
         if (reserve(arena, slabs, wanted / 2, slack, first))
-            break;
+            return true;
         if (wanted <= size_max(least, 2 * arena_alignment))
             return false;
     }
-    return grow(arena, &arena->slabs, WINDOW_MIN);
 }
 
 static void publish_map(const struct arena *arena)
@@ -220,7 +221,8 @@ static void publish_map(const struct arena *arena)
 
 bool arena_start(void)
 {
-    if (!open_arena(&arenas[0], 0, true))
+    /* Once, though the start may be repeated: what follows can be refused. */
+    if (arena_count() == 0 && !open_arena(&arenas[0], 0, true))
         return false;
     publish_map(&arenas[0]);
     next_arena = 1;
@@ -230,9 +232,8 @@ bool arena_start(void)
 }
 
 /*
- * A further arena. Slots of the table are claimed in order and published in
- * order; who claimed first publishes first, others wait their turn by giving
- * up (the caller fails as if memory were out, which is nearly the case).
+ * A further arena. Slots of the table are claimed and published in order; who
+ * does not get the next one gives up, as if memory were out: it nearly is.
  */
 static bool open_another(size_t span_bytes)
 {

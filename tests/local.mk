@@ -16,7 +16,7 @@
 # A program that a script runs: add it to check_helpers, and two lines
 #   tests_NAME_SOURCES = tests/NAME.c
 #   tests_NAME_LDADD =
-# Without the LDADD line it gets the core library and Check.
+# Without the LDADD line it gets the core library and Check. fuzz/replay is one.
 #
 # Other files that tests read: add them to check_files. The directories in
 # check_directories go into the tarball as they are.
@@ -33,10 +33,13 @@ check_modules = \
 	tests/check_canary \
 	tests/check_compat \
 	tests/check_conf \
+	tests/check_corrupt \
 	tests/check_death \
 	tests/check_die \
+	tests/check_drives \
 	tests/check_entropy \
 	tests/check_exact \
+	tests/check_faults \
 	tests/check_fork \
 	tests/check_granules \
 	tests/check_heap \
@@ -69,6 +72,7 @@ check_scripts = \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
 	tests/manuals.sh \
+	tests/seeds.sh \
 	tests/switches.sh \
 	tests/units.sh
 
@@ -88,14 +92,14 @@ preload_scripts = \
 	tests/stat.sh \
 	tests/statistics.sh
 
-check_helpers =
+check_helpers = fuzz/replay
 
 check_files = \
 	tests/installcheck.sh
 
-check_directories = tests/attacks tests/costs tests/cxx tests/daemons \
-	tests/emptied tests/integration tests/models tests/stress \
-	tests/support
+check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \
+	tests/daemons tests/emptied tests/integration tests/models \
+	tests/stress tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -103,6 +107,27 @@ support_sources = \
 	tests/support/death.c tests/support/death.h \
 	tests/support/pattern.h \
 	tests/support/suite.c tests/support/suite.h
+
+# What feeds drive, for tests and for fuzz/ alike: without Check. Who links it
+# needs drive_ldflags, see tests/support/fault.h.
+drive_sources = \
+	tests/support/drive_backend.c tests/support/drive_values.c \
+	tests/support/drives.c tests/support/drives.h \
+	tests/support/fault.c tests/support/fault.h tests/support/feed.h \
+	tests/support/machine.c tests/support/machine.h \
+	tests/support/machine_crime.c tests/support/machine_process.c \
+	tests/support/pattern.h \
+	tests/support/shadow.c tests/support/shadow.h
+drive_ldflags = $(AM_LDFLAGS) -Wl,--wrap=syscall -Wl,--wrap=clock_gettime \
+	-Wl,-u,__wrap_syscall
+drive_ldadd = libdrive.la $(LDADD)
+
+tests_check_corrupt_LDFLAGS = $(drive_ldflags)
+tests_check_corrupt_LDADD = $(drive_ldadd)
+tests_check_drives_LDFLAGS = $(drive_ldflags)
+tests_check_drives_LDADD = $(drive_ldadd)
+tests_check_faults_LDFLAGS = $(drive_ldflags)
+tests_check_faults_LDADD = $(drive_ldadd)
 
 # ------------------------------------------------------------- the machinery
 

@@ -25,6 +25,26 @@
 # make check VERBOSE=1                                 shows what failed
 # make check LOG_COMPILER='qemu-aarch64-static'        or --with-emulator
 
+# libmerlon-fuzz takes memory that tests/check_threads would not allow.
+if FUZZ_ALLOCATOR
+check_modules = \
+	tests/check_bits \
+	tests/check_calloc \
+	tests/check_compat \
+	tests/check_death \
+	tests/check_entropy \
+	tests/check_fork \
+	tests/check_fuzz_options \
+	tests/check_fuzz_place \
+	tests/check_malloc \
+	tests/check_memalign \
+	tests/check_model \
+	tests/check_options \
+	tests/check_overwrite \
+	tests/check_pointers \
+	tests/check_report \
+	tests/check_stack
+else
 check_modules = \
 	tests/check_arena \
 	tests/check_bits \
@@ -66,6 +86,7 @@ check_modules = \
 	tests/check_stack \
 	tests/check_threads \
 	tests/stress/stress
+endif
 
 check_scripts = \
 	tests/lint.sh \
@@ -79,6 +100,14 @@ check_scripts = \
 library_scripts = \
 	tests/library.sh
 
+if FUZZ_ALLOCATOR
+preload_scripts = \
+	tests/cxx.sh \
+	tests/dlopen.sh \
+	tests/fuzzalloc.sh \
+	tests/fuzzexample.sh \
+	tests/integration/preload_programs.sh
+else
 preload_scripts = \
 	tests/address.sh \
 	tests/conf.sh \
@@ -91,15 +120,18 @@ preload_scripts = \
 	tests/run.sh \
 	tests/stat.sh \
 	tests/statistics.sh
+endif
 
 check_helpers = fuzz/replay
 
+# Scripts of one variant go into the tarball of every one.
 check_files = \
-	tests/installcheck.sh
+	tests/installcheck.sh tests/fuzzalloc.sh tests/fuzzexample.sh \
+	tests/costs.sh tests/integration/preload_smoke.sh tests/stat.sh
 
 check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \
-	tests/daemons tests/emptied tests/integration tests/models \
-	tests/stress tests/support
+	tests/daemons tests/emptied tests/fuzzalloc fuzz/examples \
+	tests/integration tests/models tests/stress tests/support
 
 support_sources = \
 	tests/support/block.h \

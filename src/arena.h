@@ -22,17 +22,24 @@
 
 enum { ARENA_COUNT_MAX = 64 };
 
+struct reservation {
+    uintptr_t begin, end;
+};
+
 struct arena {
     uintptr_t base;
-    size_t slab_bytes;
-    size_t span_bytes;
+    size_t slab_bytes;       /* from the base; may shrink: see space.h */
+    size_t span_bytes;       /* from the span base */
+    size_t span_offset;      /* of the span base from the base */
     struct record *records;  /* of both parts */
     uint64_t *state;         /* exact state of the slab part */
     uint64_t *pending;       /* strict remote frees, same layout */
     struct granules slabs;
     struct granules spans;
     uint8_t *heaps;          /* arena 0: memory for struct heap */
-    size_t heaps_bytes;      /* reserved for them */
+    struct extent heaps_extent; /* in pages */
+    struct reservation user; /* of both parts */
+    struct reservation meta; /* of the arrays above */
 };
 
 /* Open arena 0 and fill in the map. False: no address space at all. */
@@ -41,6 +48,11 @@ bool arena_start(void);
 /* The record of any address; NULL if no arena holds it. No memory of the
    program is read. */
 struct record *arena_record(uintptr_t address);
+
+static inline size_t arena_span_index(const struct arena *arena)
+{
+    return arena->span_offset >> GRANULE_SHIFT;
+}
 
 struct arena *arena_at(unsigned index);
 unsigned arena_count(void);
@@ -81,6 +93,15 @@ bool arena_purge(bool now);
 
 /* Commit the beginning of the heaps' memory. */
 bool arena_commit_heaps(size_t bytes);
+
+/*
+ * The program is about to limit its address space to `bytes` (SIZE_MAX: to
+ * lift the limit). Gives back what merlon reserved and does not use, and sees
+ * to it that further arenas are of a size to match. What it still holds unused,
+ * at most `most`, is returned: the limit is fair if it is larger by that. Of
+ * several calls at once one gives back. Async-signal-safe.
+ */
+size_t arena_limit(size_t bytes, size_t most);
 
 /* The table and how many of it are published: for publish.c, which shows them
    to who reads the process from outside. */

@@ -9,8 +9,8 @@ core_sources = \
 	src/os.h src/os_linux.c src/die.h src/die.c \
 	src/options.h src/options.c src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
-	src/granules.h src/granules.c src/ring.h src/arena.h src/retire.h \
-	src/retire.c src/arena.c \
+	src/extent.h src/granules.h src/granules.c src/ring.h src/arena.h \
+	src/space.h src/retire.h src/retire.c src/space.c src/arena.c \
 	src/link.h src/exact.h src/canary.h src/scrub.h src/order.h \
 	src/guard.h src/slab.h src/slab.c src/span.h src/span.c \
 	src/mail.h src/inbox.h src/outbox.h src/pool.h \
@@ -20,7 +20,7 @@ core_sources = \
 	src/face.h src/fast.h src/malloc.c src/memalign.c src/inspect.c \
 	src/publish.h src/publish.c src/compat.c
 
-face_sources = src/override.c src/cxx.c src/dlopen.c
+face_sources = src/override.c src/cxx.c src/dlopen.c src/rlimit.c
 
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h

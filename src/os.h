@@ -73,8 +73,18 @@ bool os_wipe_on_fork(void *p, size_t bytes);
 /* Milliseconds of a clock that never goes back. No system call (vDSO). */
 uint64_t os_clock_ms(void);
 
-/* Bytes of address space that are left under RLIMIT_AS, or SIZE_MAX. */
-size_t os_address_space_left(void);
+/* A limit as prlimit(2) takes it on every architecture. */
+struct os_limit {
+    uint64_t soft, hard;
+};
+#define OS_LIMIT_NONE (~UINT64_C(0))
+
+/* RLIMIT_AS, or SIZE_MAX. Start only. */
+size_t os_address_space_limit(void);
+
+/* prlimit(2), for the functions of that name: 0 or the error's number. */
+int os_limit(int process, int resource, const struct os_limit *set,
+             struct os_limit *was);
 
 /* A variable of the environment, or NULL; never under AT_SECURE. */
 const char *os_environment(const char *name);

@@ -224,19 +224,25 @@ uint64_t os_clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-size_t os_address_space_left(void)
+size_t os_address_space_limit(void)
 {
-    struct {
-        uint64_t current, maximum;
-    } limit = { ~UINT64_C(0), ~UINT64_C(0) };
+    struct os_limit limit;
 
-    if (call6(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) != 0)
+    if (os_limit(0, RLIMIT_AS, NULL, &limit) != 0)
         return SIZE_MAX;
-    if (limit.current >= SIZE_MAX)
-        return SIZE_MAX;
-    /* What is in use is not known without /proc: libraries and stacks of a
-       daemon are well under a quarter of any limit that is set in practice. */
-    return (size_t)limit.current;
+    return limit.soft < SIZE_MAX ? (size_t)limit.soft : SIZE_MAX;
+}
+
+int os_limit(int process, int resource, const struct os_limit *set,
+             struct os_limit *was)
+{
+    int saved = errno;
+    int error = 0;
+
+    if (syscall(SYS_prlimit64, (long)process, (long)resource, set, was) != 0)
+        error = errno;
+    errno = saved;
+    return error;
 }
 
 const char *os_environment(const char *name)

@@ -53,6 +53,7 @@ check_modules = \
 	tests/check_sizeclass \
 	tests/check_slab \
 	tests/check_sleep \
+	tests/check_space \
 	tests/check_span \
 	tests/check_threads
 

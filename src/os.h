@@ -73,6 +73,12 @@ bool os_wipe_on_fork(void *p, size_t bytes);
 /* Milliseconds of a clock that never goes back. No system call (vDSO). */
 uint64_t os_clock_ms(void);
 
+/* The same clock, fine. */
+uint64_t os_clock_ns(void);
+
+/* Does getrandom answer? A sandbox may refuse it. */
+bool os_has_random(void);
+
 /* A limit as prlimit(2) takes it on every architecture. */
 struct os_limit {
     uint64_t soft, hard;

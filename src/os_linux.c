@@ -224,6 +224,22 @@ uint64_t os_clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t os_clock_ns(void)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+bool os_has_random(void)
+{
+    char byte;
+
+    return call6(SYS_getrandom, (long)&byte, 1, 0, 0, 0, 0) == 1;
+}
+
 size_t os_address_space_limit(void)
 {
     struct os_limit limit;

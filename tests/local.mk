@@ -49,6 +49,7 @@ check_modules = \
 	tests/check_pool \
 	tests/check_report \
 	tests/check_ring \
+	tests/check_sandbox \
 	tests/check_scrub \
 	tests/check_sizeclass \
 	tests/check_slab \
@@ -87,7 +88,9 @@ support_sources = \
 	tests/support/crime.c tests/support/crime.h \
 	tests/support/death.c tests/support/death.h \
 	tests/support/pattern.h \
-	tests/support/suite.c tests/support/suite.h
+	tests/support/sandbox.c tests/support/sandbox.h \
+	tests/support/suite.c tests/support/suite.h \
+	tests/support/workload.c tests/support/workload.h
 
 # ------------------------------------------------------------- the machinery
 

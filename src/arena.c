@@ -9,7 +9,7 @@
 #include "sizeclass.h"
 #include "space.h"
 
-HIDDEN union map_page merlon_map_page;
+HIDDEN union map_page merlon_map_page SEALED;
 
 struct arena arenas[ARENA_COUNT_MAX];
 unsigned arenas_open; /* published ones */
@@ -40,7 +40,6 @@ static void publish_map(const struct arena *arena)
 
 bool arena_start(void)
 {
-    space_start();
     if (!space_open(&arenas[0], 0, true))
         return false;
     publish_map(&arenas[0]);
@@ -101,6 +100,9 @@ static size_t take(struct arena *arena, struct granules *g, size_t count,
             if (index != GRANULES_NONE || window == most)
                 return index;
         }
+        /* Its address space was given back before it was ever used. */
+        if (most == 0)
+            return GRANULES_NONE;
         size_t wanted = size_max(window * 2, WINDOW_MIN);
         while (wanted < count && wanted < most)
             wanted *= 2;

@@ -20,7 +20,10 @@
 #include "granules.h"
 #include "record.h"
 
-enum { ARENA_COUNT_MAX = 64 };
+enum {
+    ARENA_COUNT_MAX = 64,
+    BIT_WORDS_PER_GRANULE = 1 << (GRANULE_SHIFT - UNIT_SHIFT - 6),
+};
 
 struct reservation {
     uintptr_t begin, end;
@@ -66,7 +69,7 @@ static inline size_t record_index(const struct record *record)
 /* Words of the exact state from this granule on. */
 static inline uint64_t *record_bits(uint64_t *bits, size_t index)
 {
-    return bits + (index << (GRANULE_SHIFT - UNIT_SHIFT - 6));
+    return bits + index * BIT_WORDS_PER_GRANULE;
 }
 
 /*

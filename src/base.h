@@ -46,6 +46,11 @@ enum { ABI_PAGE_BYTES = 4096 };
 enum { ABI_PAGE_BYTES = 65536 };
 #endif
 
+/* A page that is made read-only at the end of start. In a section of their own
+   such pages lie side by side, and one call does for all. */
+#define SEALED                                                               \
+    __attribute__((section("merlon_sealed"), aligned(ABI_PAGE_BYTES)))
+
 /* Words of user memory are read and written through this type. */
 typedef uint64_t MAY_ALIAS user_word;
 

@@ -35,7 +35,7 @@ bool entropy_start(void)
 
 /* The time is in the nonce because the child of a fork has our key and our
    count: its numbers must not be ours. */
-static COLD void derive(void *bytes, size_t count)
+void entropy_derive(void *bytes, size_t count)
 {
     uint64_t nonce = __atomic_fetch_add(&derived_count, 1, __ATOMIC_RELAXED);
 
@@ -52,7 +52,7 @@ void entropy_fill(void *bytes, size_t count)
     if (likely(os_has_random()))
         randombytes_buf(bytes, count);
     else
-        derive(bytes, count);
+        entropy_derive(bytes, count);
     errno = saved;
 }
 

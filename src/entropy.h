@@ -34,6 +34,9 @@ bool entropy_start(void);
    derived from those drawn at start. */
 void entropy_fill(void *bytes, size_t count);
 
+/* Bytes derived from the key that was drawn at start: no system call. */
+COLD void entropy_derive(void *bytes, size_t count);
+
 /* Forget the key: the next draw takes a new one (after fork). */
 void stream_reset(struct stream *stream);
 

@@ -10,7 +10,8 @@ core_sources = \
 	src/options.h src/options.c src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
 	src/extent.h src/granules.h src/granules.c src/ring.h src/arena.h \
-	src/space.h src/retire.h src/retire.c src/space.c src/arena.c \
+	src/space.h src/retire.h src/retire.c src/space.c \
+	src/space_yield.c src/arena.c \
 	src/link.h src/exact.h src/canary.h src/scrub.h src/order.h \
 	src/guard.h src/slab.h src/slab.c src/span.h src/span.c \
 	src/mail.h src/inbox.h src/outbox.h src/pool.h \

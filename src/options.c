@@ -12,7 +12,7 @@
 static union {
     struct options options;
     uint8_t page[ABI_PAGE_BYTES];
-} sealed __attribute__((aligned(ABI_PAGE_BYTES)));
+} sealed SEALED;
 
 static const struct options defaults = {
     .on_error = OPTION_ABORT,
@@ -161,6 +161,4 @@ void options_read(void)
     done = true;
     die_configure(sealed.options.on_error == OPTION_REPORT,
                   sealed.options.report_fd);
-    if (SEALED_STATE)
-        os_protect_read(&sealed, align_up(sizeof sealed, os_page_bytes()));
 }

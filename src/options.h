@@ -24,7 +24,7 @@ struct options {
     size_t arena_bytes;
 };
 
-/* Read-only after options_read under SEALED_STATE. */
+/* Read-only after start under SEALED_STATE. */
 const struct options *options_get(void);
 
 void options_read(void);

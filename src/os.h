@@ -61,7 +61,7 @@ bool os_protect_read(void *p, size_t bytes);
  */
 bool os_move(void *from, void *to, size_t bytes);
 
-/* No huge pages here: sparse memory would be blown up. Start only. */
+/* No huge pages here: sparse memory would be blown up. */
 void os_no_huge_pages(void *p, size_t bytes);
 
 /* Do not dump this range. Start only. */
@@ -103,6 +103,9 @@ struct os_file {
     uint64_t device, inode;
 };
 bool os_file_identity(int descriptor, struct os_file *file);
+
+/* True when the process has one thread for certain. No system call. */
+bool os_is_alone(void);
 
 unsigned os_process_id(void);
 unsigned os_thread_id(void);

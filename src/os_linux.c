@@ -293,6 +293,15 @@ bool os_file_identity(int descriptor, struct os_file *file)
     return known;
 }
 
+/* glibc 2.32 and later; elsewhere nobody knows. */
+extern char single_threaded __asm__("__libc_single_threaded")
+    __attribute__((weak));
+
+bool os_is_alone(void)
+{
+    return &single_threaded != NULL && single_threaded != 0;
+}
+
 unsigned os_process_id(void)
 {
     return (unsigned)call6(SYS_getpid, 0, 0, 0, 0, 0, 0);

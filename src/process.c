@@ -12,8 +12,10 @@
 #include "os.h"
 #include "thread.h"
 
-/* Other values: the number of the process that is starting merlon. */
+/* Other values: the number of the process that is starting merlon, or 1 if
+   there is no thread beside the one that does. */
 #define COLD_START UINT32_C(0)
+#define ALONE UINT32_C(1)
 #define RUNNING UINT32_MAX
 
 enum {
@@ -42,6 +44,20 @@ static bool start_fork_word(void)
     return true;
 }
 
+/* Two pages, each after the other as the linker had it. */
+static void seal(void)
+{
+    uintptr_t options = (uintptr_t)options_get(), map = (uintptr_t)MAP;
+    uintptr_t first = options < map ? options : map;
+
+    if (options + map - 2 * first == ABI_PAGE_BYTES) {
+        os_protect_read((void *)first, 2 * ABI_PAGE_BYTES);
+    } else {
+        os_protect_read((void *)options, ABI_PAGE_BYTES);
+        os_protect_read((void *)map, ABI_PAGE_BYTES);
+    }
+}
+
 static bool start(void)
 {
     die_remember_output();
@@ -50,8 +66,7 @@ static bool start(void)
         || !thread_start())
         return false;
     if (SEALED_STATE)
-        os_protect_read(&merlon_map_page,
-                        align_up(sizeof merlon_map_page, os_page_bytes()));
+        seal();
     return true;
 }
 
@@ -63,7 +78,7 @@ bool process_start(void)
 
     if (seen == RUNNING)
         return true;
-    self = os_process_id();
+    self = os_is_alone() ? ALONE : os_process_id();
     /* Acquire: whoever sees RUNNING sees everything that start() wrote. */
     for (; seen != RUNNING; seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE)) {
         /* Another thread starts merlon: microseconds, once in a process. But

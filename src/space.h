@@ -13,14 +13,15 @@
 
 #include "arena.h"
 
-/* Read RLIMIT_AS. Start only: a sandbox may kill for the question. */
-void space_start(void);
-
 /*
- * Reserve an arena whose span part has at least `span_bytes` and commit its
- * first window. False: no address space, and nothing is kept.
+ * Reserve an arena whose span part has at least `span_bytes`. Nothing of it is
+ * committed. False: no address space, and nothing is kept.
  */
 bool space_open(struct arena *arena, size_t span_bytes, bool first);
+
+/* How large an arena would be that is opened now: terabytes, or a share of what
+   the limit leaves. */
+size_t space_wanted_bytes(void);
 
 /* Make the first `to` granules of a part usable; idempotent. False: refused,
    or the part is not so large. */
@@ -36,6 +37,7 @@ bool space_grow_heaps(struct arena *arena, size_t bytes);
  * from one thread at a time; others may allocate meanwhile.
  */
 void space_limit(size_t bytes);
+size_t space_limit_bytes(void);
 void space_yield(struct arena *arena, bool first);
 
 /* The same for free granules among used ones, until so many bytes were given

@@ -20,7 +20,7 @@
 #include "support/pattern.h"
 #include "support/suite.h"
 
-enum { ALLOWANCE = 64 * MIB, OBJECTS = 2000, THREADS = 3, ROUNDS = 40 };
+enum { ALLOWANCE = 64 * MIB, OBJECTS = 2000, THREADS = 3, ROUNDS = 12 };
 
 static const size_t limit = (size_t)200 * MIB;
 
@@ -160,7 +160,7 @@ START_TEST(growing_while_cutting)
                                         (void *)i), 0);
     for (int i = 0; i < ROUNDS; i++) {
         suite_sleep_ms(2);
-        arena_limit(((size_t)400 - 8 * (size_t)i) * MIB, i % 8 * MIB);
+        arena_limit(((size_t)400 - 25 * (size_t)i) * MIB, i % 8 * MIB);
         map[i] = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         ck_assert_ptr_ne(map[i], MAP_FAILED);

@@ -71,6 +71,7 @@ preload_scripts = \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \
+	tests/integration/limits.sh \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh \
 	tests/stat.sh

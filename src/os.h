@@ -95,6 +95,12 @@ int os_limit(int process, int resource, const struct os_limit *set,
 /* A variable of the environment, or NULL; never under AT_SECURE. */
 const char *os_environment(const char *name);
 
+/* mlockall(2), for the function of that name: 0 or the error's number. */
+int os_lock_all(int flags);
+
+/* How much memory the machine has, for that function. */
+size_t os_memory_bytes(void);
+
 /* Write what can be written; short and failed writes are ignored. */
 void os_write(int descriptor, const void *bytes, size_t count);
 

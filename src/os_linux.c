@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -259,6 +260,28 @@ int os_limit(int process, int resource, const struct os_limit *set,
         error = errno;
     errno = saved;
     return error;
+}
+
+int os_lock_all(int flags)
+{
+    int saved = errno;
+    int error = syscall(SYS_mlockall, (long)flags) != 0 ? errno : 0;
+
+    errno = saved;
+    return error;
+}
+
+size_t os_memory_bytes(void)
+{
+    struct sysinfo info;
+    int saved = errno;
+    size_t bytes;
+
+    if (sysinfo(&info) != 0 || __builtin_mul_overflow(
+            info.totalram, info.mem_unit, &bytes))
+        bytes = SIZE_MAX / 2;
+    errno = saved;
+    return bytes;
 }
 
 const char *os_environment(const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rlimit.c - setrlimit and prlimit that know what merlon has reserved.
+ * rlimit.c - setrlimit, prlimit and mlockall, which know what is reserved.
  *
  * Terabytes of address space are nothing, until a program limits it: vsftpd
  * sets RLIMIT_AS to 200 MB in each of its children. The limit is meant for the
@@ -19,10 +19,15 @@
  * in the child of a fork or vfork. (After vfork the parent gives back too,
  * and its limit is not the child's: it loses speed, nothing else.)
  *
+ * mlockall takes what is reserved for something to be kept in memory: with all
+ * of it there it works for half a minute, and fills page tables of more than a
+ * hundred megabytes. So there, too, what is not used is given back before.
+ *
  * The kernel is asked directly: to find the C library's functions would take
  * the loader's lock, which the child of a fork may find taken.
  */
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "arena.h"
@@ -35,7 +40,11 @@
 
 #define SYMBOL(name) __asm__(name) MERLON_EXPORT
 
-enum { ALLOWANCE_MAX = 64 << 20 };
+enum {
+    ALLOWANCE_MAX = 64 << 20,
+    /* Of what is locked, this much may be of no use. */
+    LOCKED_IDLE_MAX = 16 << 20,
+};
 
 /* What was asked last, and what the kernel was told for it. */
 static struct os_limit asked, told;
@@ -200,4 +209,24 @@ int rlimit_set(int resource, const struct rlimit *set)
 int rlimit_get(int resource, struct rlimit *was)
 {
     return rlimit_both(0, resource, NULL, was);
+}
+
+/* ---- mlockall ----------------------------------------------------------- */
+
+int rlimit_lock(int flags) SYMBOL("mlockall");
+
+int rlimit_lock(int flags)
+{
+    int error;
+
+    if ((flags & MCL_CURRENT) != 0 && process_start()) {
+        face_trim();
+        /* More than the machine has can not be locked either. */
+        arena_limit(os_memory_bytes(), LOCKED_IDLE_MAX);
+    }
+    error = os_lock_all(flags);
+    if (error == 0)
+        return 0;
+    errno = error;
+    return -1;
 }

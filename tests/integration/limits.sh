@@ -96,7 +96,9 @@ lives 'a stack of 64 KiB for main' 'ulimit -s 64;' run
 lives 'all mappings used up' '' maps may-fail run
 lives 'all mappings used up, with memory' '' run partner maps may-fail run
 if ./live mlockall >/dev/null 2>&1; then
-    lives 'mlockall' '' run mlockall partner run
+    lives 'mlockall of what is to come' '' run mlockall partner run
+    lives 'mlockall of all' '' run mlockall-now partner run
+    lives 'mlockall of all before anything' '' mlockall-now run
     lives 'mlockall and no lockable memory' '' mlockall memlock=0 may-fail run
 else
     skip mlockall 'not permitted'

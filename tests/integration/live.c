@@ -5,7 +5,8 @@
  *   live WORD...      does what the words say, in this order:
  *
  * data=MIB nproc=N memlock=N files=N   set a limit
- * mlockall          lock all memory, what is to come as well
+ * mlockall          lock all memory that is to come
+ * mlockall-now      lock all memory; what merlon reserved is not memory
  * maps              use up the mappings that a process may have, but for a few
  * chroot=DIR        go there
  * filter=NAME       enter a sandbox: system-service, openssh, no-open
@@ -96,6 +97,28 @@ static void limit(int resource, const char *value, rlim_t unit)
     expect(setrlimit(resource, &both) == 0, "live: setrlimit");
 }
 
+/* What is locked now, without allocating. */
+static unsigned long locked_kib(void)
+{
+    char text[4096];
+    FILE *file = fopen("/proc/self/status", "r");
+    size_t length = file != NULL ? fread(text, 1, sizeof text - 1, file) : 0;
+    const char *at;
+
+    if (file != NULL)
+        fclose(file);
+    text[length] = '\0';
+    at = strstr(text, "VmLck:");
+    return at != NULL ? strtoul(at + 6, NULL, 10) : 0;
+}
+
+static void lock_all(void)
+{
+    expect(mlockall(MCL_CURRENT | MCL_FUTURE) == 0, "live: mlockall");
+    expect(locked_kib() > 0, "live: nothing is locked");
+    expect(locked_kib() < 1 << 20, "live: more than 1 GiB is locked");
+}
+
 /* Every second page has another protection: a mapping each. Some are left for
    the stacks of threads and the like. */
 static void use_up_mappings(void)
@@ -150,6 +173,8 @@ static void obey(const char *word)
         limit(RLIMIT_NOFILE, value, 1);
     else if (IS("mlockall"))
         expect(mlockall(MCL_FUTURE) == 0, "live: mlockall");
+    else if (IS("mlockall-now"))
+        lock_all();
     else if (IS("maps"))
         use_up_mappings();
     else if (IS("chroot"))

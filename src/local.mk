@@ -6,7 +6,7 @@
 
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
-	src/os.h src/os_linux.c src/die.h src/die.c \
+	src/os.h src/os_modules.h src/os_linux.c src/os_symbols.c src/die.h src/die.c \
 	src/options.h src/options.c src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
 	src/extent.h src/granules.h src/granules.c src/ring.h src/arena.h \
@@ -17,11 +17,13 @@ core_sources = \
 	src/mail.h src/inbox.h src/outbox.h src/pool.h \
 	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
 	src/heap_life.c \
-	src/thread.h src/process.h src/thread.c src/process.c \
+	src/aside.h src/aside.c src/thread.h src/process.h src/thread.c \
+	src/process.c \
 	src/face.h src/fast.h src/malloc.c src/memalign.c src/inspect.c \
 	src/publish.h src/publish.c src/compat.c
 
-face_sources = src/override.c src/cxx.c src/dlopen.c src/rlimit.c
+face_sources = src/override.c src/cxx_memory.h src/cxx.c src/dlopen.c \
+	src/rlimit.c
 
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h

@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "aside.h"
 #include "face.h"
 #include "options.h"
 #include "os.h"
+#include "process.h"
 
 enum { REALLOC_MOVE_BYTES = 1 << 20 };
 
@@ -62,6 +64,9 @@ static void *allocate(struct heap *heap, size_t bytes, bool *zeroed,
 static NOINLINE void *malloc_anew(size_t bytes, const void *site)
 {
     struct die_call call = { "malloc", site };
+
+    if (process_is_aside())
+        return aside_next.malloc(bytes);
     struct heap *heap = thread_enter();
     bool zeroed;
     void *p = allocate(heap, bytes, &zeroed, call);
@@ -85,6 +90,9 @@ void *face_malloc_slow(size_t bytes, const void *site, struct heap *heap,
 void *face_calloc_slow(size_t bytes, const void *site)
 {
     struct die_call call = { "calloc", site };
+
+    if (process_is_aside())
+        return aside_next.calloc(1, bytes);
     struct heap *heap = thread_enter();
     bool zeroed;
     void *p = allocate(heap, bytes, &zeroed, call);
@@ -106,6 +114,8 @@ void *face_allocate_aligned(size_t alignment, size_t bytes)
 
     if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
         return face_no_memory();
+    if (process_is_aside())
+        return aside_next.aligned_alloc(alignment, bytes);
     if (alignment <= UNIT_BYTES)
         return fast_malloc(bytes);
     if (alignment <= GRANULE_BYTES && bytes <= CLASS_REQUEST_MAX)
@@ -134,6 +144,10 @@ static void free_named(void *p, struct die_call call)
 {
     if (!p)
         return;
+    if (process_is_aside()) {
+        aside_next.free(p);
+        return;
+    }
     struct heap *heap = thread_enter();
     heap_free(heap, p, call);
     thread_leave(heap);
@@ -159,6 +173,8 @@ size_t face_usable_size(void *p, const void *site)
 
     if (!p)
         return 0;
+    if (process_is_aside())
+        return aside_next.malloc_usable_size(p);
     struct record *record = heap_find(p, call);
     return record ? usable_bytes(record) : 0;
 }
@@ -182,7 +198,7 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
 
     if (!p)
         return;
-    if (options->size_mismatch == OPTION_IGNORE) {
+    if (options->size_mismatch == OPTION_IGNORE || process_is_aside()) {
         free_named(p, call);
         return;
     }
@@ -245,6 +261,8 @@ void *face_realloc(void *old, size_t bytes, const void *site)
 
     if (!old)
         return fast_malloc(bytes);
+    if (process_is_aside())
+        return aside_next.realloc(old, bytes);
     if (bytes == 0) {
         free_named(old, call);
         return NULL;

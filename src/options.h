@@ -17,6 +17,8 @@ struct options {
     enum option_action on_error;
     /* size_mismatch=ignore|report|abort: sized frees with a wrong size. */
     enum option_action size_mismatch;
+    /* own_malloc=ignore|report: a line when merlon steps aside (aside.h). */
+    enum option_action own_malloc;
     /* report_fd=N: where reports go; 2 means "descriptor 2 as at start". */
     int report_fd;
     /* arena=BYTES[K|M|G|T]: address space to reserve at once; 0: by the

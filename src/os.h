@@ -119,6 +119,17 @@ unsigned os_thread_id(void);
 /* Module and offset of a code address, without taking the loader's lock. */
 bool os_module_of(const void *address, const char **name, uintptr_t *offset);
 
+/*
+ * The function of this name: in a module before this one in the order of the
+ * loader, after this one, or in any other. Valid while the process starts. No
+ * lock, no allocation.
+ */
+enum os_symbol_place { OS_SYMBOL_BEFORE, OS_SYMBOL_AFTER, OS_SYMBOL_OTHER };
+void *os_symbol(const char *name, enum os_symbol_place place);
+
+/* Does the program itself need names that begin so from other modules? */
+bool os_program_needs(const char *prefix);
+
 /* End the process by SIGABRT, whatever the program did to that signal. */
 NORETURN void os_abort(void);
 

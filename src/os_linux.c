@@ -12,7 +12,6 @@
 #include "os.h"
 
 #include <errno.h>
-#include <link.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -23,6 +22,8 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "os_modules.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -344,7 +345,7 @@ bool os_module_of(const void *address, const char **name, uintptr_t *offset)
     uintptr_t place = (uintptr_t)address;
     const struct link_map *best = NULL;
 
-    for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+    for (const struct link_map *map = os_modules(); map; map = map->l_next) {
         /* The module with the highest base below the address. */
         if (map->l_addr <= place && (!best || map->l_addr > best->l_addr))
             best = map;

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "arena.h"
+#include "aside.h"
 #include "options.h"
 #include "os.h"
 #include "thread.h"
@@ -16,7 +17,8 @@
    there is no thread beside the one that does. */
 #define COLD_START UINT32_C(0)
 #define ALONE UINT32_C(1)
-#define RUNNING UINT32_MAX
+#define RUNNING PROCESS_RUNNING
+#define ASIDE (UINT32_MAX - 1)
 
 enum {
     SPINS_PER_LOOK = 10000,
@@ -25,7 +27,8 @@ enum {
     BURIAL_PATIENCE = 1000,
 };
 
-static uint32_t state;
+uint32_t process_state;
+#define state process_state
 static uint64_t generation = 1;
 static uint32_t next_to_bury; /* heap number; 0: nothing to bury */
 static uint32_t patience;     /* slow calls before the first burial */
@@ -58,16 +61,19 @@ static void seal(void)
     }
 }
 
-static bool start(void)
+/* The state that follows. */
+static uint32_t start(void)
 {
     die_remember_output();
     options_read();
+    if (aside_detect())
+        return ASIDE;
     if (!entropy_start() || !arena_start() || !start_fork_word()
         || !thread_start())
-        return false;
+        return COLD_START;
     if (SEALED_STATE)
         seal();
-    return true;
+    return RUNNING;
 }
 
 bool process_start(void)
@@ -76,11 +82,11 @@ bool process_start(void)
     uint32_t self, waited = 0;
     int saved = errno;
 
-    if (seen == RUNNING)
-        return true;
+    if (seen >= ASIDE)
+        return seen == RUNNING;
     self = os_is_alone() ? ALONE : os_process_id();
     /* Acquire: whoever sees RUNNING sees everything that start() wrote. */
-    for (; seen != RUNNING; seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE)) {
+    for (; seen < ASIDE; seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE)) {
         /* Another thread starts merlon: microseconds, once in a process. But
            if this is a child forked meanwhile, that thread is not here. */
         if (seen == self || (seen != COLD_START
@@ -90,14 +96,19 @@ bool process_start(void)
         }
         if (__atomic_compare_exchange_n(&state, &seen, self, false,
                                         __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
-            bool started = start();
-            __atomic_store_n(&state, started ? RUNNING : COLD_START,
-                             __ATOMIC_RELEASE);
+            uint32_t next = start();
+            __atomic_store_n(&state, next, __ATOMIC_RELEASE);
             errno = saved;
-            return started;
+            return next == RUNNING;
         }
     }
-    return true;
+    return seen == RUNNING;
+}
+
+bool process_find_aside(void)
+{
+    return !process_start()
+        && __atomic_load_n(&state, __ATOMIC_ACQUIRE) == ASIDE;
 }
 
 uint64_t process_generation(void)

@@ -74,6 +74,7 @@ preload_scripts = \
 	tests/integration/limits.sh \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh \
+	tests/own.sh \
 	tests/stat.sh
 
 check_helpers =
@@ -82,7 +83,7 @@ check_files = \
 	tests/installcheck.sh
 
 check_directories = tests/attacks tests/costs tests/cxx tests/emptied \
-	tests/integration tests/support
+	tests/integration tests/own tests/support
 
 support_sources = \
 	tests/support/block.h \

@@ -107,7 +107,8 @@ static bool parse_one(struct options *options, const char *name, size_t length)
         return parse_action(value, value_length, true,
                             &options->size_mismatch);
     if (is_word(name, name_length, "own_malloc"))
-        return parse_action(value, value_length, true, &options->own_malloc);
+        return !is_word(value, value_length, "abort")
+            && parse_action(value, value_length, true, &options->own_malloc);
     if (is_word(name, name_length, "report_fd"))
         return parse_descriptor(value, value_length, &options->report_fd);
     if (is_word(name, name_length, "arena"))

@@ -64,8 +64,8 @@ bool os_move(void *from, void *to, size_t bytes);
 /* No huge pages here: sparse memory would be blown up. */
 void os_no_huge_pages(void *p, size_t bytes);
 
-/* Do not dump this range. Start only. */
-void os_no_dump(void *p, size_t bytes);
+/* Does a core dump have this range? What is mapped it has. */
+void os_dump(void *p, size_t bytes, bool wanted);
 
 /* The child of a fork reads zeros here. False: it reads a copy. */
 bool os_wipe_on_fork(void *p, size_t bytes);

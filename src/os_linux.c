@@ -207,9 +207,9 @@ void os_no_huge_pages(void *p, size_t bytes)
     advise(p, bytes, MADV_NOHUGEPAGE);
 }
 
-void os_no_dump(void *p, size_t bytes)
+void os_dump(void *p, size_t bytes, bool wanted)
 {
-    advise(p, bytes, MADV_DONTDUMP);
+    advise(p, bytes, wanted ? MADV_DODUMP : MADV_DONTDUMP);
 }
 
 bool os_wipe_on_fork(void *p, size_t bytes)

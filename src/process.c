@@ -33,18 +33,17 @@ static uint64_t generation = 1;
 static uint32_t next_to_bury; /* heap number; 0: nothing to bury */
 static uint32_t patience;     /* slow calls before the first burial */
 
-/* Zero in the child of a fork. On a page of its own. */
-static uint64_t *fork_word;
+/* Zero in the child of a fork. On a page of its own, for that. */
+static union {
+    uint64_t word;
+    uint8_t page[ABI_PAGE_BYTES];
+} forked __attribute__((aligned(ABI_PAGE_BYTES)));
+static uint64_t *const fork_word = &forked.word;
 
-static bool start_fork_word(void)
+static void start_fork_word(void)
 {
-    /* The first page of the heaps' memory; see heap_life.c. */
-    if (!arena_commit_heaps(os_page_bytes()))
-        return false;
-    fork_word = (uint64_t *)arena_at(0)->heaps;
     *fork_word = 1;
-    os_wipe_on_fork(fork_word, os_page_bytes());
-    return true;
+    os_wipe_on_fork(&forked, sizeof forked);
 }
 
 /* Two pages, each after the other as the linker had it. */
@@ -68,9 +67,9 @@ static uint32_t start(void)
     options_read();
     if (aside_detect())
         return ASIDE;
-    if (!entropy_start() || !arena_start() || !start_fork_word()
-        || !thread_start())
+    if (!entropy_start() || !arena_start() || !thread_start())
         return COLD_START;
+    start_fork_word();
     if (SEALED_STATE)
         seal();
     return RUNNING;
@@ -160,8 +159,7 @@ void process_bury_one(struct heap *mine)
    does its work, if fork is called by that name. */
 static void in_child(void)
 {
-    if (fork_word)
-        *fork_word = 0;
+    *fork_word = 0;
 }
 
 /*

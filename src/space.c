@@ -101,6 +101,16 @@ static void place(struct arena *arena, const struct layout *l, uint8_t *at)
     extent_open(&arena->heaps_extent, l->heaps / os_page_bytes());
 }
 
+/* Make memory writable, and have it in core dumps: readers of a core want to
+   know what we know. */
+static bool commit(uintptr_t begin, size_t bytes)
+{
+    if (!os_commit((void *)begin, bytes))
+        return false;
+    os_dump((void *)begin, bytes, true);
+    return true;
+}
+
 /* Make the metadata of granules [from, to) of a part writable. */
 static bool commit_range(void *array, size_t from_bytes, size_t to_bytes)
 {
@@ -108,7 +118,7 @@ static bool commit_range(void *array, size_t from_bytes, size_t to_bytes)
     uintptr_t begin = align_down((uintptr_t)array + from_bytes, page);
     uintptr_t end = align_up((uintptr_t)array + to_bytes, page);
 
-    return begin == end || os_commit((void *)begin, end - begin);
+    return begin == end || commit(begin, end - begin);
 }
 
 static bool commit_words(struct granules *g, size_t from, size_t to)
@@ -144,7 +154,7 @@ bool space_grow(struct arena *arena, struct granules *g, size_t to)
     if (from == 0 && !spans)
         begin_slabs(arena);
     if (!extent_claim(&g->extent, to)
-        || !os_commit((void *)(arena->base + ((skip + from) << GRANULE_SHIFT)),
+        || !commit(arena->base + ((skip + from) << GRANULE_SHIFT),
                    (to - from) << GRANULE_SHIFT)
         || !commit_words(g, from, to)
         || !commit_range(arena->records, (skip + from) * size,
@@ -189,7 +199,8 @@ static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
             os_release(memory, user);
         return false;
     }
-    os_no_dump(records, meta);
+    os_dump(memory, user, false);
+    os_dump(records, meta, false);
     arena->base = align_up((uintptr_t)memory
                            + random_offset(slack, arena_alignment),
                            arena_alignment);

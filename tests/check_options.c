@@ -19,9 +19,14 @@ struct good {
 };
 
 #define AFTER(error, mismatch, fd, bytes)                                    \
-    {OPTION_##error, OPTION_##mismatch, fd, bytes}
+    {.on_error = OPTION_##error, .size_mismatch = OPTION_##mismatch,         \
+     .report_fd = fd, .arena_bytes = bytes}
 
 static const struct good good[] = {
+    {"own_malloc=report",
+     {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,
+      .report_fd = 2, .own_malloc = OPTION_REPORT}},
+    {"own_malloc=report,own_malloc=ignore", AFTER(ABORT, REPORT, 2, 0)},
     {"", AFTER(ABORT, REPORT, 2, 0)},
     {",", AFTER(ABORT, REPORT, 2, 0)},
     {",,,", AFTER(ABORT, REPORT, 2, 0)},
@@ -62,6 +67,7 @@ static const char *const bad_parts[] = {
     "arena=18446744073709551616", "arena=99999999999999999999999999",
     "arena=18014398509481984K", "arena=17592186044416M",
     "arena=17179869184G", "arena=16777216T",
+    "own_malloc", "own_malloc=", "own_malloc=abort", "own_malloc=yes",
     "=", "=abort", "abort", "x=y", " ", "arena;1", "on_error=abort;arena=1",
 };
 
@@ -70,6 +76,7 @@ static void same(const struct options *a, const struct options *b,
 {
     ck_assert_msg(a->on_error == b->on_error, "on_error: %s", text);
     ck_assert_msg(a->size_mismatch == b->size_mismatch, "mismatch: %s", text);
+    ck_assert_msg(a->own_malloc == b->own_malloc, "own_malloc: %s", text);
     ck_assert_msg(a->report_fd == b->report_fd, "report_fd: %s", text);
     ck_assert_msg(a->arena_bytes == b->arena_bytes, "arena: %s", text);
 }

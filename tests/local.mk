@@ -74,6 +74,7 @@ preload_scripts = \
 	tests/integration/limits.sh \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh \
+	tests/manners.sh \
 	tests/own.sh \
 	tests/stat.sh
 
@@ -83,7 +84,7 @@ check_files = \
 	tests/installcheck.sh
 
 check_directories = tests/attacks tests/costs tests/cxx tests/emptied \
-	tests/integration tests/own tests/support
+	tests/integration tests/manners tests/own tests/support
 
 support_sources = \
 	tests/support/block.h \

@@ -25,15 +25,11 @@ unsigned arena_count(void)
     return __atomic_load_n(&arenas_open, __ATOMIC_ACQUIRE);
 }
 
-struct arena *arena_at(unsigned index)
-{
-    return &arenas[index];
-}
-
 static void publish_map(const struct arena *arena)
 {
     MAP->base = arena->base;
     MAP->slab_bytes = arena->slab_bytes;
+    MAP->slab_units = arena->slab_bytes >> UNIT_SHIFT;
     MAP->records = arena->records;
     MAP->state = arena->state;
 }
@@ -135,7 +131,7 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
     size_t granules = class_slab_granules(class);
 
     if (CLASS_ISOLATION) {
-        struct record *record = retire_take(class);
+        struct record *record = retire_take(class, RETIRE_BEHIND);
         if (record)
             return record;
     }
@@ -152,7 +148,9 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
             }
         }
         if (CLASS_ISOLATION) {
-            struct record *record = retire_search(class);
+            struct record *record = retire_take(class, 0);
+            if (!record)
+                record = retire_search(class);
             if (record)
                 return record;
         }

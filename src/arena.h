@@ -37,13 +37,25 @@ struct arena {
     struct record *records;  /* of both parts */
     uint64_t *state;         /* exact state of the slab part */
     uint64_t *pending;       /* strict remote frees, same layout */
+    uint64_t *batch;         /* free slots that come next, same layout */
     struct granules slabs;
     struct granules spans;
     uint8_t *heaps;          /* arena 0: memory for struct heap */
-    struct extent heaps_extent; /* in pages */
+    size_t heaps_bytes;      /* reserved for them */
+    struct extent heaps_extent; /* the same, in pages */
     struct reservation user; /* of both parts */
     struct reservation meta; /* of the arrays above */
 };
+
+/* The table and how many of it are published. publish.c shows them to who
+   reads the process from outside. */
+extern struct arena arenas[ARENA_COUNT_MAX];
+extern unsigned arenas_open;
+
+static inline struct arena *arena_at(unsigned index)
+{
+    return &arenas[index];
+}
 
 /* Open arena 0 and fill in the map. False: no address space at all. */
 bool arena_start(void);
@@ -57,7 +69,6 @@ static inline size_t arena_span_index(const struct arena *arena)
     return arena->span_offset >> GRANULE_SHIFT;
 }
 
-struct arena *arena_at(unsigned index);
 unsigned arena_count(void);
 
 /* Index of a record's granule in its arena. */
@@ -105,11 +116,6 @@ bool arena_commit_heaps(size_t bytes);
  * several calls at once one gives back. Async-signal-safe.
  */
 size_t arena_limit(size_t bytes, size_t most);
-
-/* The table and how many of it are published: for publish.c, which shows them
-   to who reads the process from outside. */
-extern struct arena arenas[ARENA_COUNT_MAX];
-extern unsigned arenas_open;
 
 struct arena_figures {
     size_t committed_bytes, slab_bytes, span_bytes, dirty_bytes;

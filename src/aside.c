@@ -41,7 +41,9 @@ bool aside_detect(void)
     fill(&aside_first, OS_SYMBOL_OTHER);
     if (!is_whole(&aside_next) || !is_whole(&aside_first))
         return false;
-    if (options_get()->own_malloc == OPTION_REPORT)
+    if (options_get()->own_malloc != OPTION_IGNORE)
         os_write(2, line, sizeof line - 1);
+    if (options_get()->own_malloc == OPTION_ABORT)
+        os_abort();
     return true;
 }

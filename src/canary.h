@@ -6,11 +6,24 @@
  * neighbour does not pass. In memory its first byte is never zero (a string's
  * terminator that runs over must change it) and its second byte is zero (a
  * string that is read over the end stops there).
+ *
+ * In slots up to 256 bytes the canary is written once and stays when the slot
+ * is freed; in larger ones, whose last page may be untouched, it is written at
+ * each allocation. An object that another thread has freed, and whose owner
+ * has not heard of it yet, has none: so the owner notices if he frees it too.
  */
 #ifndef MERLON_CANARY_H
 #define MERLON_CANARY_H
 
 #include "record.h"
+
+enum { CANARY_STAYS_BYTES = 256 };
+
+/* Is the canary of a free slot there already? */
+static ALWAYS_INLINE bool canary_stays(size_t slot_bytes)
+{
+    return slot_bytes <= CANARY_STAYS_BYTES;
+}
 
 static ALWAYS_INLINE uint64_t canary_value(const struct slab_key *key,
                                            uintptr_t slot)
@@ -32,6 +45,12 @@ static ALWAYS_INLINE void canary_write(const struct slab_key *key,
 {
     if (CANARY)
         *canary_place(slot, slot_bytes) = canary_value(key, slot);
+}
+
+static ALWAYS_INLINE void canary_clear(uintptr_t slot, size_t slot_bytes)
+{
+    if (CANARY)
+        *canary_place(slot, slot_bytes) = 0;
 }
 
 static ALWAYS_INLINE bool canary_is_whole(const struct slab_key *key,

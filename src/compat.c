@@ -13,6 +13,7 @@
 #include "base.h"
 #include "face.h"
 #include "policy.h"
+#include "sizeclass.h"
 
 MERLON_EXPORT const char *merlon_version(void)
 {
@@ -61,7 +62,7 @@ MERLON_EXPORT struct merlon_mallinfo2 merlon_mallinfo2(void)
     struct merlon_mallinfo2 info = {0};
     struct face_stats stats;
 
-    face_gather(&stats);
+    face_gather(&stats, NULL);
     info.hblks = stats.span_count;
     info.hblkhd = stats.span_bytes;
     info.uordblks = compat_difference(stats.live_bytes, stats.span_bytes);
@@ -93,9 +94,11 @@ MERLON_EXPORT struct merlon_mallinfo merlon_mallinfo(void)
 /* ---- figures as text ---------------------------------------------------- */
 
 /* A text that grows on the stack; what does not fit is left out. */
+enum { COMPAT_TEXT_BYTES = 1024 };
+
 struct compat_text {
     size_t count;
-    char bytes[1024];
+    char bytes[COMPAT_TEXT_BYTES];
 };
 
 static void compat_add(struct compat_text *text, const char *more)
@@ -130,19 +133,17 @@ struct compat_piece {
 #define FIGURE(text, name) {text, offsetof(struct face_stats, name)}
 
 static void compat_add_pieces(struct compat_text *text, size_t width,
+                              const struct face_stats *stats,
                               const struct compat_piece *piece, size_t count)
 {
-    struct face_stats stats;
-
-    face_gather(&stats);
     for (; count > 0; count--, piece++) {
-        const char *figure = (const char *)&stats + piece->offset;
+        const char *figure = (const char *)stats + piece->offset;
         compat_add(text, piece->before);
         compat_add_number(text, *(const size_t *)(const void *)figure, width);
     }
 }
 
-MERLON_EXPORT void merlon_malloc_stats(void)
+size_t face_describe(char *to, size_t room)
 {
     static const struct compat_piece table[] = {
         FIGURE("\nlive objects         ", live_count),
@@ -152,17 +153,55 @@ MERLON_EXPORT void merlon_malloc_stats(void)
         FIGURE("\nfree bytes           ", free_bytes),
         FIGURE("\npurgeable bytes      ", purgeable_bytes),
         FIGURE("\ncommitted bytes      ", committed_bytes),
+        FIGURE("\nquarantined addresses", quarantine_bytes),
         FIGURE("\nheaps                ", heap_count),
         FIGURE("\nsized frees refuted  ", mismatch_count),
+        FIGURE("\ndetections           ", detection_count),
     };
     struct compat_text text = {.count = 0};
+    struct face_stats stats;
+
+    face_gather(&stats, NULL);
+    compat_add(&text, merlon_version());
+    compat_add_pieces(&text, 20, &stats, table, sizeof table / sizeof *table);
+    compat_add(&text, "\n");
+    if (text.count > room)
+        text.count = room;
+    for (size_t i = 0; i < text.count; i++)
+        to[i] = text.bytes[i];
+    return text.count;
+}
+
+MERLON_EXPORT void merlon_malloc_stats(void)
+{
+    char text[COMPAT_TEXT_BYTES];
     int saved_errno = errno;
 
-    compat_add(&text, merlon_version());
-    compat_add_pieces(&text, 20, table, sizeof table / sizeof *table);
-    compat_add(&text, "\n");
-    face_print(text.bytes, text.count);
+    face_print(text, face_describe(text, sizeof text));
     errno = saved_errno;
+}
+
+/* Write what there is, and begin anew. */
+static bool compat_flush(struct compat_text *text, FILE *stream)
+{
+    size_t count = text->count;
+
+    text->count = 0;
+    return fwrite(text->bytes, 1, count, stream) == count;
+}
+
+static void compat_add_class(struct compat_text *text,
+                             const struct face_row *row)
+{
+    compat_add(text, "<class bytes=\"");
+    compat_add_number(text, row->slot_bytes, 0);
+    compat_add(text, "\" slabs=\"");
+    compat_add_number(text, row->slabs, 0);
+    compat_add(text, "\" slots=\"");
+    compat_add_number(text, row->slots, 0);
+    compat_add(text, "\" used=\"");
+    compat_add_number(text, row->used, 0);
+    compat_add(text, "\"/>\n");
 }
 
 /* glibc's elements where they mean the same, and one of our own. */
@@ -177,22 +216,35 @@ MERLON_EXPORT int merlon_malloc_info(int options, FILE *stream)
         FIGURE("\"/>\n<merlon slabs=\"", slab_bytes),
         FIGURE("\" free=\"", free_bytes),
         FIGURE("\" purgeable=\"", purgeable_bytes),
+        FIGURE("\" quarantined=\"", quarantine_bytes),
         FIGURE("\" heaps=\"", heap_count),
         FIGURE("\" mismatches=\"", mismatch_count),
+        FIGURE("\" detections=\"", detection_count),
     };
     struct compat_text text = {.count = 0};
+    struct face_row rows[CLASS_COUNT];
+    struct face_stats stats;
     int saved_errno = errno;
 
     if (options != 0) {
         errno = EINVAL;
         return -1;
     }
+    face_gather(&stats, rows);
     compat_add(&text, "<malloc version=\"1\" allocator=\"");
     compat_add(&text, merlon_version());
     compat_add(&text, "\">\n");
-    compat_add_pieces(&text, 0, table, sizeof table / sizeof *table);
-    compat_add(&text, "\"/>\n</malloc>\n");
-    if (fwrite(text.bytes, 1, text.count, stream) != text.count)
+    compat_add_pieces(&text, 0, &stats, table, sizeof table / sizeof *table);
+    compat_add(&text, "\">\n");
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        if (rows[i].slabs == 0)
+            continue;
+        if (!compat_flush(&text, stream))
+            return -1;
+        compat_add_class(&text, &rows[i]);
+    }
+    compat_add(&text, "</merlon>\n</malloc>\n");
+    if (!compat_flush(&text, stream))
         return -1;
     errno = saved_errno;
     return 0;

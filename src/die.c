@@ -120,12 +120,17 @@ static bool output_is_safe(void)
         && now.device == output_file.device && now.inode == output_file.inode;
 }
 
+void die_write(const char *text, size_t bytes)
+{
+    if (output_is_safe())
+        os_write(output, text, bytes);
+}
+
 static void emit(const struct line *line)
 {
     for (size_t i = 0; i <= line->length; i++)
         merlon_last_report[i] = line->text[i];
-    if (output_is_safe())
-        os_write(output, line->text, line->length);
+    die_write(line->text, line->length);
 }
 
 /*

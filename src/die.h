@@ -59,6 +59,9 @@ COLD void die(enum die_kind kind, const struct die_facts *facts);
 /* The line alone, for what is never fatal by default. */
 COLD void die_note(enum die_kind kind, const struct die_facts *facts);
 
+/* Text to where reports go, if that is still what it was. */
+void die_write(const char *text, size_t bytes);
+
 /* How often each kind was reported; readable from outside. */
 unsigned long die_count(enum die_kind kind);
 

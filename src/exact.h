@@ -4,73 +4,77 @@
  * where a live object starts.
  *
  * One test settles double free, interior, misaligned, tail and never
- * allocated pointers alike. Words are never shared between slabs; only the
- * owner of the slab writes them. Another thread may read a bit of an object
- * that it holds.
+ * allocated pointers alike. The bits are also what says which slots are free
+ * (shares.h), so they are kept by every build with SLOT_MAP; EXACT_STATE is
+ * the test at free. Words are never shared between slabs; only the owner of
+ * the slab writes them. Another thread may read a bit of an object that it
+ * holds.
+ *
+ * A unit is 16 bytes; `unit` counts from where the words do.
  */
 #ifndef MERLON_EXACT_H
 #define MERLON_EXACT_H
 
 #include "record.h"
 
-static ALWAYS_INLINE unsigned exact_shift(size_t offset)
+static ALWAYS_INLINE uint64_t exact_bit(size_t unit)
 {
-    return (unsigned)(offset >> UNIT_SHIFT) & 63;
+    return UINT64_C(1) << (unit & 63);
 }
 
-static ALWAYS_INLINE uint64_t exact_bit(size_t offset)
+static ALWAYS_INLINE size_t exact_word(size_t unit)
 {
-    return UINT64_C(1) << exact_shift(offset);
+    return unit >> 6;
 }
 
-static ALWAYS_INLINE size_t exact_word(size_t offset)
+/* The word of a slot. Relaxed: only the owner writes; what other threads read
+   serves checks. */
+static ALWAYS_INLINE uint64_t exact_load(const uint64_t *words, size_t unit)
 {
-    return offset >> (UNIT_SHIFT + 6);
-}
-
-/* The word of a slot; `offset` counts from where the words do. Relaxed: only
-   the owner writes; what other threads read serves checks. */
-static ALWAYS_INLINE uint64_t exact_load(const uint64_t *words, size_t offset)
-{
-    if (!EXACT_STATE)
+    if (!SLOT_MAP)
         return 0;
-    return __atomic_load_n(&words[exact_word(offset)], __ATOMIC_RELAXED);
+    return __atomic_load_n(&words[exact_word(unit)], __ATOMIC_RELAXED);
 }
 
-/* Does a live object start at `offset`, by its word? */
-static ALWAYS_INLINE bool exact_says_live(uint64_t word, size_t offset)
+/* Does a live object start at this unit, by its word? */
+static ALWAYS_INLINE bool exact_says_live(uint64_t word, size_t unit)
 {
-    return !EXACT_STATE || ((offset & (UNIT_BYTES - 1)) == 0
-                            && (word >> exact_shift(offset) & 1) != 0);
-}
-
-/* Is the slot at `offset`, a multiple of the unit, free? */
-static ALWAYS_INLINE bool exact_says_free(uint64_t word, size_t offset)
-{
-    return !EXACT_STATE || (word >> exact_shift(offset) & 1) == 0;
+    return !EXACT_STATE || (word >> (unit & 63) & 1) != 0;
 }
 
 /* An object starts here from now on. */
 static ALWAYS_INLINE void exact_open(uint64_t *words, uint64_t word,
-                                     size_t offset)
+                                     size_t unit)
 {
-    if (EXACT_STATE)
-        __atomic_store_n(&words[exact_word(offset)],
-                         word | exact_bit(offset), __ATOMIC_RELAXED);
+    if (SLOT_MAP)
+        __atomic_store_n(&words[exact_word(unit)], word | exact_bit(unit),
+                         __ATOMIC_RELAXED);
 }
 
-/* The object that starts here ends. */
-static ALWAYS_INLINE void exact_close(uint64_t *words, uint64_t word,
-                                      size_t offset)
+/*
+ * The word when the object that starts here has ended: the bit flipped, or
+ * without EXACT_STATE cleared. Larger than before if there was none.
+ */
+static ALWAYS_INLINE uint64_t exact_closed(uint64_t word, size_t unit)
 {
-    if (EXACT_STATE)
-        __atomic_store_n(&words[exact_word(offset)],
-                         word & ~exact_bit(offset), __ATOMIC_RELAXED);
+    return EXACT_STATE ? word ^ exact_bit(unit) : word & ~exact_bit(unit);
 }
 
+static ALWAYS_INLINE void exact_store(uint64_t *words, uint64_t word,
+                                      size_t unit)
+{
+    if (SLOT_MAP)
+        __atomic_store_n(&words[exact_word(unit)], word, __ATOMIC_RELAXED);
+}
+
+/* Does a live object start at this byte? */
 static ALWAYS_INLINE bool exact_is_live(const uint64_t *words, size_t offset)
 {
-    return exact_says_live(exact_load(words, offset), offset);
+    size_t unit = offset >> UNIT_SHIFT;
+
+    return !EXACT_STATE
+        || ((offset & (UNIT_BYTES - 1)) == 0
+            && exact_says_live(exact_load(words, unit), unit));
 }
 
 #endif

@@ -50,8 +50,22 @@ struct face_stats {
     size_t purgeable_bytes;   /* dirty and unused: malloc_trim gives it back */
     size_t heap_count;        /* heaps ever opened */
     size_t mismatch_count;    /* sized frees with a wrong size */
+    size_t detection_count;   /* reports of all kinds */
+    size_t quarantine_bytes;  /* addresses of freed large objects */
 };
-void face_gather(struct face_stats *stats);
+
+/* The same for one size class. */
+struct face_row {
+    size_t slot_bytes, slabs, slots;
+    size_t used; /* by objects, or at hand in a heap */
+};
+
+/* `rows`: CLASS_COUNT of them, or NULL. */
+void face_gather(struct face_stats *stats, struct face_row *rows);
+
+/* The figures in plain lines, as malloc_stats prints them, no NUL at the end;
+   returns how many bytes they took. */
+size_t face_describe(char *to, size_t room);
 
 /* Give every unused page back now. True when anything was given back. */
 bool face_trim(void);

@@ -15,10 +15,12 @@
 #include "thread.h"
 
 /* The slow halves: malloc.c. `site` is who called the public function. */
-NOINLINE void *face_malloc_slow(size_t bytes, const void *site,
+NOINLINE void *face_malloc_slow(size_t bytes, const void *site);
+NOINLINE void *face_malloc_list(size_t bytes, const void *site,
                                 struct heap *heap, size_t class);
 NOINLINE void *face_calloc_slow(size_t bytes, const void *site);
 NOINLINE void face_free_slow(void *p, const void *site);
+NOINLINE void face_free_large(struct record *slab, uintptr_t p);
 NOINLINE void face_event(struct record *slab);
 void *face_realloc(void *p, size_t bytes, const void *site);
 size_t face_usable_size(void *p, const void *site);
@@ -33,25 +35,34 @@ static ALWAYS_INLINE void *fast_malloc(size_t bytes)
     else if (likely(bytes <= CLASS_REQUEST_MAX))
         class = class_by_arithmetic(bytes + CANARY_BYTES);
     else
-        return face_malloc_slow(bytes, __builtin_return_address(0), heap,
-                                CLASS_COUNT);
-    void *p = heap_take(heap, class);
+        return face_malloc_slow(bytes, __builtin_return_address(0));
+    void *p = heap_take(heap, class, true);
     if (likely(p))
         return p;
-    return face_malloc_slow(bytes, __builtin_return_address(0), heap, class);
+    if (SLOT_MAP)
+        return face_malloc_slow(bytes, __builtin_return_address(0));
+    return face_malloc_list(bytes, __builtin_return_address(0), heap, class);
 }
 
 static ALWAYS_INLINE void fast_free(void *pointer)
 {
     uintptr_t p = (uintptr_t)pointer;
+    /* The unit serves as place in the state, and refuses odd addresses. */
+    uintptr_t unit = SLOT_MAP ? map_unit(p) : 0;
+    struct record *record = SLOT_MAP ? map_unit_record(unit) : map_record(p);
 
-    if (likely(map_has(p) && map_record(p)->owner == thread_heap())) {
-        struct record *slab = map_record(p)->slab;
-        enum heap_put result = heap_put(slab, p, MAP->state, p - MAP->base);
+    if (likely((SLOT_MAP ? map_has_unit(unit) : map_has(p))
+               && record->owner == thread_heap())) {
+        struct record *slab = record->slab;
+        enum heap_put result = heap_put(slab, p, MAP->state, unit);
         if (likely(result == HEAP_PUT_DONE))
             return;
         if (result == HEAP_PUT_EVENT) {
             face_event(slab);
+            return;
+        }
+        if (result == HEAP_PUT_LARGE) {
+            face_free_large(slab, p);
             return;
         }
     }
@@ -67,7 +78,7 @@ static ALWAYS_INLINE void *fast_calloc(size_t count, size_t size)
         bytes = SIZE_MAX;
     if (likely(class_is_tabled(bytes))) {
         unsigned class = class_from_table(bytes);
-        void *p = heap_take(thread_heap(), class);
+        void *p = heap_take(thread_heap(), class, true);
         if (likely(p)) {
             if (!WRITE_CHECK || bytes > SCRUB_WHOLE_BYTES - CANARY_BYTES)
                 __builtin_memset(p, 0, bytes);

@@ -24,6 +24,13 @@ static inline void guard_slab(uintptr_t base, size_t bytes)
         os_guard((void *)(base + bytes - os_page_bytes()), os_page_bytes());
 }
 
+/* The addresses are to be used otherwise; under isolation they never are. */
+static inline void guard_slab_end(uintptr_t base, size_t bytes)
+{
+    if (GUARD_PAGES && !CLASS_ISOLATION)
+        os_unguard((void *)(base + bytes - os_page_bytes()), os_page_bytes());
+}
+
 /* Pages in front of a span, 1 to the maximum; 0 without guards. */
 static inline size_t guard_span_pages(uint64_t random)
 {

@@ -21,13 +21,14 @@
 
 #include "entropy.h"
 #include "inbox.h"
+#include "link.h"
 #include "mail.h"
 #include "outbox.h"
 #include "slab.h"
 #include "span.h"
 
 enum {
-    STOCK_SLOTS = 120, /* makes a stock 512 bytes */
+    STOCK_SLOTS = ORDER_SLOTS_MAX, /* makes a stock 512 bytes */
     HEAP_COUNT_MAX = 1 << 19,
 };
 
@@ -36,8 +37,9 @@ struct stock {
     uint32_t count;
     uint32_t slot_bytes;
     uintptr_t base;          /* of the slab they lie in */
+    uint64_t *state;         /* its exact state */
     struct record *slab;
-    uint64_t *state[EXACT_STATE]; /* the slab's exact state */
+    uint32_t pad[ENCODED_LINKS]; /* XORed with the offsets: link.h */
     uint32_t slot[STOCK_SLOTS]; /* byte offsets in the slab */
 };
 
@@ -49,12 +51,14 @@ struct bin {
     struct record *asleep_first; /* too few free slots; oldest first */
     struct record *asleep_last;
     uint32_t slabs;             /* owned ones, the current included */
+    uint32_t taken;             /* slots that went into the stock: a clock */
+    bool grows;                 /* the last slab was dismissed full */
 };
 
 struct heap {
     /* The fast path's part: one of the two has length zero. */
-    user_word *list[SLOT_QUEUE ? 0 : CLASS_COUNT];
-    struct stock stock[SLOT_QUEUE ? CLASS_COUNT : 0];
+    user_word *list[SLOT_MAP ? 0 : CLASS_COUNT];
+    struct stock stock[SLOT_MAP ? CLASS_COUNT : 0];
 
     uint32_t id;        /* 1 and up; 0: a stand-in that owns nothing */
     uint32_t busy;      /* inside a slow path: a fork must not adopt it */
@@ -96,13 +100,6 @@ static ALWAYS_INLINE uint32_t *heap_line_draw(struct heap *heap)
     return draw;
 }
 
-static ALWAYS_INLINE uint64_t *stock_state(const struct stock *stock)
-{
-    uint64_t *const *state = stock->state;
-
-    return EXACT_STATE ? *state : NULL;
-}
-
 static inline struct stream *heap_stream(struct heap *heap)
 {
     struct stream *stream = heap->stream;
@@ -112,59 +109,108 @@ static inline struct stream *heap_stream(struct heap *heap)
 
 /* --- the fast paths ---------------------------------------------------- */
 
-/* A slot that leaves the stock: verify, mark, arm. NULL: it was reported and
-   the slot is given up. */
-COLD void *heap_take_failed(struct heap *heap, size_t class, uintptr_t slot);
-
-/* The next slot of the class, or NULL when the stock is empty. */
-static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class)
+/* Where the slot at this place of the stock begins in its slab. */
+static ALWAYS_INLINE uint32_t stock_offset(const struct stock *stock,
+                                           uint32_t place)
 {
-    if (!SLOT_QUEUE) {
-        user_word **list = heap_list(heap, class);
-        user_word *slot = *list;
-        if (unlikely(!slot))
-            return NULL;
+    const uint32_t *pad = stock->pad;
+
+    return ENCODED_LINKS ? stock->slot[place] ^ *pad : stock->slot[place];
+}
+
+static ALWAYS_INLINE void *list_take(struct heap *heap, size_t class)
+{
+    user_word **list = heap_list(heap, class);
+    user_word *slot = *list;
+
+    if (likely(slot))
         *list = *(user_word **)slot;
-        return slot;
-    }
+    return slot;
+}
+
+/*
+ * The next slot of the class, or NULL: verified, marked, armed. Its state bit
+ * is clear: only slots that are free come into the stock, and only this
+ * function sets it. NULL: there is none at hand, or it was written to while it
+ * was free; then the stock is as it was. With `short_only` large slots are left
+ * alone as well, so that a fast path calls nothing.
+ */
+static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
+                                     bool short_only)
+{
+    if (!SLOT_MAP)
+        return list_take(heap, class);
     struct stock *stock = heap_stock(heap, class);
-    uint32_t count = stock->count;
-    if (unlikely(count == 0))
+    uint32_t count;
+    if (unlikely(__builtin_sub_overflow(stock->count, 1, &count)))
         return NULL;
-    stock->count = --count;
-    uint32_t offset = stock->slot[count];
     size_t slot_bytes = stock->slot_bytes;
+    uint32_t offset = stock_offset(stock, count);
     uintptr_t slot = stock->base + offset;
-    uint64_t *state = stock_state(stock);
-    uint64_t word = exact_load(state, offset);
-    if (unlikely(!exact_says_free(word, offset)
-                 || !scrub_is_whole(slot, slot_bytes, heap_line_draw(heap))))
-        return heap_take_failed(heap, class, slot);
-    exact_open(state, word, offset);
-    canary_write(&stock->slab->key, slot, slot_bytes);
+    bool large = false;
+    uint64_t dirt = scrub_short_sum(slot, slot_bytes, &large);
+    if (CANARY && !WRITE_CHECK)
+        large = !canary_stays(slot_bytes);
+    if (large && short_only)
+        return NULL;
+    if (large && WRITE_CHECK)
+        dirt = scrub_long_sum(slot, slot_bytes - CANARY_BYTES,
+                              heap_line_draw(heap));
+    if (unlikely(dirt != 0))
+        return NULL;
+    stock->count = count;
+    size_t unit = offset >> UNIT_SHIFT;
+    exact_open(stock->state, exact_load(stock->state, unit), unit);
+    if (slot == 0)
+        __builtin_unreachable();
+    if (!short_only && !canary_stays(slot_bytes))
+        canary_write(&stock->slab->key, slot, slot_bytes);
     return (void *)slot;
 }
 
-enum heap_put { HEAP_PUT_DONE, HEAP_PUT_EVENT, HEAP_PUT_UNUSUAL };
+enum heap_put {
+    HEAP_PUT_DONE,
+    HEAP_PUT_EVENT,   /* done, and heap_event is due */
+    HEAP_PUT_LARGE,   /* sound, but left to heap_put_large */
+    HEAP_PUT_UNUSUAL, /* nothing was done, the slow path must look */
+};
 
 /*
- * Free a slot of a slab of this heap; `offset` is its place in `state`.
- * HEAP_PUT_UNUSUAL: nothing was done, the slow path must look.
+ * Free a slot of a slab of this heap; `unit` is its place in `state`. Nothing
+ * is called.
  */
 static ALWAYS_INLINE enum heap_put heap_put(struct record *slab, uintptr_t p,
-                                            uint64_t *state, size_t offset)
+                                            uint64_t *state, size_t unit)
 {
-    uint64_t word = exact_load(state, offset);
+    uint64_t word = exact_load(state, unit);
+    uint64_t closed = exact_closed(word, unit);
+    size_t slot_bytes = slab->slot_bytes;
 
-    if (unlikely(!exact_says_live(word, offset)
-                 || !canary_is_whole(&slab->key, p, slab->slot_bytes)))
+    if (unlikely((EXACT_STATE && closed > word)
+                 || !canary_is_whole(&slab->key, p, slot_bytes)))
         return HEAP_PUT_UNUSUAL;
-    exact_close(state, word, offset);
-    scrub(p, slab->slot_bytes);
+    if (!scrub_short(p, slot_bytes))
+        return HEAP_PUT_LARGE;
+    exact_store(state, closed, unit);
     return unlikely(slab_put(slab, p)) ? HEAP_PUT_EVENT : HEAP_PUT_DONE;
 }
 
+/* The rest of it. True: heap_event is due. */
+static inline bool heap_put_large(struct record *slab, uintptr_t p)
+{
+    uint64_t *state = slab_state_words(slab);
+    size_t unit = (p - slab->base) >> UNIT_SHIFT;
+
+    scrub_large(p, slab->slot_bytes - CANARY_BYTES);
+    exact_store(state, exact_closed(exact_load(state, unit), unit), unit);
+    return slab_put(slab, p);
+}
+
 /* --- heap_alloc.c ------------------------------------------------------ */
+
+/* The next slot of the stock was written to while it was free: report it, and
+   give it up. */
+COLD void heap_give_up(struct heap *heap, size_t class);
 
 /* An object of `bytes` <= CLASS_REQUEST_MAX; NULL: no memory. */
 void *heap_allocate_small(struct heap *heap, unsigned class,
@@ -176,7 +222,7 @@ static ALWAYS_INLINE void *heap_retake(struct heap *heap, size_t class)
     struct record *slab = heap->bin[class].current;
     user_word *slot;
 
-    if (SLOT_QUEUE || !slab || !(slot = slab->list) || heap->pulse == 0)
+    if (SLOT_MAP || !slab || !(slot = slab->list) || heap->pulse == 0)
         return NULL;
     heap->pulse--;
     heap->taken += slab_queued(slab);
@@ -237,16 +283,18 @@ void heap_adopt(struct heap *heap, struct record *slab);
 bool heap_let_go(struct heap *heap, struct record *slab,
                  enum slab_state state);
 
-/* A slab with free slots for this class, from anywhere; NULL: no memory. */
+/*
+ * A slab with free slots for this class, from anywhere; NULL: no memory. It is
+ * the current one from now on. The first attempt stays with the current slab
+ * if it is ready; the next ones try others, and in the end a new one.
+ */
 struct record *heap_find_slab(struct heap *heap, unsigned class,
-                              struct die_call call);
+                              unsigned attempt, struct die_call call);
 
-/* How many freed slots of a slab must stay behind. */
-static inline uint32_t heap_reserve(const struct heap *heap,
-                                    const struct record *slab)
-{
-    return slab_reserve(slab, heap->bin[record_class(slab)].slabs <= 3);
-}
+enum { HEAP_ATTEMPTS = 4 };
+
+/* An owned slab becomes the one that slots come from. */
+void heap_make_current(struct heap *heap, struct record *slab);
 
 /* --- heap_life.c ------------------------------------------------------- */
 
@@ -257,10 +305,6 @@ struct heap *heap_open(void);
 /* Give everything away: slabs to nobody or to the arena, parcels to their
    owners. The heap can be opened again. */
 void heap_close(struct heap *heap);
-
-/* In the child of a fork, before the heap of a thread that is not here any
-   more is used: it may have stopped in the middle of a fast path. */
-void heap_mend(struct heap *heap);
 
 struct heap *heap_of_id(uint32_t id);
 uint32_t heap_count(void);

@@ -2,74 +2,53 @@
 /*
  * heap_alloc.c - refilling a stock.
  *
- * Everything that malloc does rarely is here: verification of links, the
- * shuffle, the look at the clock, the inbox.
+ * Everything that malloc does rarely is here: gathering and shuffling slots,
+ * the look at the clock, the inbox.
  */
 #include "heap.h"
 
-#include "order.h"
-
-/* A slot in the stock was written to while it was free. */
-void *heap_take_failed(struct heap *heap, size_t class, uintptr_t slot)
+void heap_give_up(struct heap *heap, size_t class)
 {
     struct stock *stock = heap_stock(heap, class);
+    uint32_t offset = stock_offset(stock, --stock->count);
+    size_t unit = offset >> UNIT_SHIFT;
+    uintptr_t slot = stock->base + offset;
     struct die_call call = { .function = "malloc" };
     struct die_facts facts = slab_facts(stock->slab, slot, call);
-    bool live = WRITE_CHECK
-        && !scrub_range_is_zero(slot, stock->slot_bytes);
 
     facts.detail = "noticed at reuse";
-    die(live ? DIE_WRITE_AFTER_FREE : DIE_LINK, &facts);
-    /* on_error=report: the slot is leaked, the next one is tried. */
-    return heap_take(heap, class);
-}
-
-/*
- * Strict mode closes the window in which a slot is freed here while a remote
- * free of it is under way: the sender sets its bit and then reads the state;
- * we cleared the state long ago, fence, and then read the bit. One of the two
- * sees the other.
- */
-static void check_pending(struct record *slab, const uint32_t *slots,
-                          uint32_t count, struct die_call call)
-{
-    const uint64_t *pending = slab_pending_words(slab);
-
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t word = __atomic_load_n(&pending[exact_word(slots[i])],
-                                        __ATOMIC_RELAXED);
-        if (unlikely(word & exact_bit(slots[i]))) {
-            struct die_facts facts =
-                slab_facts(slab, slab->base + slots[i], call);
-            facts.detail = "freed here and by another thread";
-            die(DIE_DOUBLE_FREE, &facts);
-        }
-    }
+    die(DIE_WRITE_AFTER_FREE, &facts);
+    /* on_error=report: never found free again, and no free will be sound. */
+    exact_open(stock->state, exact_load(stock->state, unit), unit);
+    canary_clear(slot, stock->slot_bytes);
 }
 
 static bool refill_stock(struct heap *heap, unsigned class,
-                         struct record *slab, struct die_call call)
+                         struct record *slab, bool patient,
+                         struct die_call call)
 {
     struct stock *stock = heap_stock(heap, class);
-    uint32_t reserve = heap_reserve(heap, slab);
-    uint32_t count = slab_take_queue(slab, stock->slot, STOCK_SLOTS, reserve,
-                                     call);
+    struct bin *bin = &heap->bin[class];
+    struct hand hand;
 
-    if (count == 0) /* out of memory: even what should wait longer */
-        count = slab_take_queue(slab, stock->slot, STOCK_SLOTS, 0, call);
-    if (STRICT_REMOTE)
-        check_pending(slab, stock->slot, count, call);
-    order_shuffle(stock->slot, count, heap_stream(heap));
-    stock->base = slab->base;
+    hand.slots = stock->slot;
+    hand.count = 0;
+    hand.room = STOCK_SLOTS;
+    hand.stream = heap_stream(heap);
+    hand.pad = link_draw_pad(hand.stream);
+    slab_take(slab, &hand, bin->taken, patient, bin->grows, call);
+    if (ENCODED_LINKS)
+        *(uint32_t *)stock->pad = hand.pad;
     stock->slot_bytes = slab->slot_bytes;
-    if (EXACT_STATE)
-        *(uint64_t **)stock->state = slab_state_words(slab);
+    stock->base = slab->base;
+    stock->state = slab_state_words(slab);
     stock->slab = slab;
-    heap->taken += count;
+    heap->taken += hand.count;
+    bin->taken += hand.count;
+    /* The batch and the counts first: a fork now loses slots, not doubles. */
     compiler_fence();
-    stock->count = count;
-    return count != 0;
+    stock->count = hand.count;
+    return hand.count != 0;
 }
 
 static bool refill_list(struct heap *heap, unsigned class, struct record *slab)
@@ -83,30 +62,57 @@ static bool refill_list(struct heap *heap, unsigned class, struct record *slab)
     return count != 0;
 }
 
+/* No memory: what should rest longer must do. */
+static bool refill_hastily(struct heap *heap, unsigned class,
+                           struct die_call call)
+{
+    struct bin *bin = &heap->bin[class];
+
+    for (unsigned i = 0; i < bin->slabs + 1; i++) {
+        struct record *slab = i == 0 && bin->current ? bin->current
+            : bin->ready_first ? bin->ready_first : bin->asleep_first;
+        if (!slab)
+            return false;
+        if (slab != bin->current)
+            heap_make_current(heap, slab);
+        if (refill_stock(heap, class, slab, false, call))
+            return true;
+    }
+    return false;
+}
+
 static bool refill(struct heap *heap, unsigned class, struct die_call call)
 {
-    struct record *slab;
-
     heap_beat(heap);
-    slab = heap_find_slab(heap, class, call);
-    if (!slab)
-        return false;
-    if (SLOT_QUEUE)
-        return refill_stock(heap, class, slab, call);
-    return refill_list(heap, class, slab);
+    for (unsigned attempt = 0; attempt < HEAP_ATTEMPTS; attempt++) {
+        struct record *slab = heap_find_slab(heap, class, attempt, call);
+        if (!slab)
+            break;
+        if (!SLOT_MAP)
+            return refill_list(heap, class, slab);
+        if (refill_stock(heap, class, slab, true, call))
+            return true;
+    }
+    return SLOT_MAP && refill_hastily(heap, class, call);
 }
 
 void *heap_allocate_small(struct heap *heap, unsigned class,
                           struct die_call call)
 {
-    void *slot = heap_take(heap, class);
+    void *slot;
 
-    if (slot)
-        return slot;
-    heap->busy++;
-    compiler_fence();
-    bool filled = refill(heap, class, call);
-    compiler_fence();
-    heap->busy--;
-    return filled ? heap_take(heap, class) : NULL;
+    while (!(slot = heap_take(heap, class, false))) {
+        if (SLOT_MAP && heap_stock(heap, class)->count != 0) {
+            heap_give_up(heap, class);
+            continue;
+        }
+        heap->busy++;
+        compiler_fence();
+        bool filled = refill(heap, class, call);
+        compiler_fence();
+        heap->busy--;
+        if (!filled)
+            return NULL;
+    }
+    return slot;
 }

@@ -40,17 +40,18 @@ static bool is_under_way(const struct record *slab, uintptr_t p)
     size_t offset = p - slab->base;
 
     return STRICT_REMOTE
-        && (__atomic_load_n(&slab_pending_words(slab)[exact_word(offset)],
-                            __ATOMIC_RELAXED) & exact_bit(offset)) != 0;
+        && (exact_load(slab_pending_words(slab), offset >> UNIT_SHIFT)
+            & exact_bit(offset >> UNIT_SHIFT)) != 0;
 }
 
 /* A live slot whose canary is not what it should be. In a freed slot whose
-   message is not yet sent, or not yet taken in, everything was scrubbed. */
+   message is not yet sent, or not yet taken in, everything is zero. */
 static void report_canary(const struct record *slab, uintptr_t p,
                           struct die_call call)
 {
     struct die_facts facts = slab_facts(slab, p, call);
-    bool scrubbed = SCRUB && scrub_range_is_zero(p, slab->slot_bytes);
+    bool scrubbed = SCRUB
+        && scrub_range_is_zero(p, slab->slot_bytes - CANARY_BYTES);
 
     if (is_under_way(slab, p) || scrubbed) {
         facts.detail = "freed by another thread";
@@ -138,9 +139,17 @@ static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
 {
     uint64_t *state = slab_state_words(slab);
 
-    switch (heap_put(slab, p, state, p - slab->base)) {
+    if (p % UNIT_BYTES != 0) {
+        report(slab, p, call);
+        return;
+    }
+    switch (heap_put(slab, p, state, (p - slab->base) >> UNIT_SHIFT)) {
     case HEAP_PUT_DONE:
         return;
+    case HEAP_PUT_LARGE:
+        if (!heap_put_large(slab, p))
+            return;
+        /* fall through */
     case HEAP_PUT_EVENT:
         heap_settle(heap, slab);
         return;
@@ -161,20 +170,23 @@ static void suspend_events(struct record *slab)
     slab->rest = 0;
 }
 
-static void take_one(struct record *slab, uint64_t *state, uint32_t offset,
+static void take_one(struct record *slab, uint64_t *state, size_t unit,
                      struct die_call call)
 {
-    uint64_t word = exact_load(state, offset);
+    uint64_t word = exact_load(state, unit);
+    uintptr_t slot = slab->base + (unit << UNIT_SHIFT);
 
-    if (unlikely(!exact_says_live(word, offset))) {
+    if (canary_stays(slab->slot_bytes))
+        canary_write(&slab->key, slot, slab->slot_bytes);
+    if (unlikely(!exact_says_live(word, unit))) {
         call.function = "free";
-        struct die_facts facts = slab_facts(slab, slab->base + offset, call);
+        struct die_facts facts = slab_facts(slab, slot, call);
         facts.detail = "in a message of another thread";
         die(DIE_DOUBLE_FREE, &facts);
         return;
     }
-    exact_close(state, word, offset);
-    slab_put(slab, slab->base + offset);
+    exact_store(state, exact_closed(word, unit), unit);
+    slab_put(slab, slot);
 }
 
 /* Strict mode: every pending bit of the slab. */
@@ -187,15 +199,14 @@ static void take_pending(struct record *slab, struct die_call call)
     size_t step = size_max(slab->slot_bytes, UNIT_BYTES * 64);
 
     for (size_t at = 0; at < bytes; at += step) {
-        size_t word = exact_word(at);
+        size_t word = exact_word(at >> UNIT_SHIFT);
         if (__atomic_load_n(&pending[word], __ATOMIC_RELAXED) == 0)
             continue;
         /* Acquire: the sender's scrubbing happened before. */
         uint64_t bits = __atomic_exchange_n(&pending[word], 0,
                                             __ATOMIC_ACQ_REL);
         for (; bits != 0; bits &= bits - 1) {
-            size_t unit = word * 64 + bits_lowest(bits);
-            take_one(slab, state, (uint32_t)(unit << UNIT_SHIFT), call);
+            take_one(slab, state, word * 64 + bits_lowest(bits), call);
         }
     }
 }
@@ -207,7 +218,7 @@ static void take_chain(struct record *slab, uint32_t head, uint32_t count,
     uint64_t *state = slab_state_words(slab);
     uint32_t end = slab->slots * slab->slot_bytes;
 
-    if (!SLOT_QUEUE && !EXACT_STATE && !SCRUB && !slab->list) {
+    if (!SLOT_MAP && !slab->list) {
         /* As it is: nothing of it needs to be looked at. */
         slab->list = (user_word *)(slab->base + head);
         slab->until -= count;
@@ -218,7 +229,7 @@ static void take_chain(struct record *slab, uint32_t head, uint32_t count,
         bool sound = chain_read(slab, head, &unit);
         if (SCRUB)
             *(user_word *)(slab->base + head) = 0;
-        take_one(slab, state, head, call);
+        take_one(slab, state, head >> UNIT_SHIFT, call);
         if (count == 0)
             break;
         if (CHECKED && (!sound || unit == 0
@@ -301,20 +312,27 @@ bool heap_claim(struct heap *heap, struct record *slab, struct die_call call)
     return true;
 }
 
+/* What its owner will find: zeros, and no canary. */
+static void leave_slot(const struct record *slab, uintptr_t p)
+{
+    scrub(p, slab->slot_bytes);
+    canary_clear(p, slab->slot_bytes);
+}
+
 /* Strict mode: the message is a bit, and it is sent at once. */
 static void free_remote_strict(struct heap *heap, struct record *slab,
                                uintptr_t p, struct die_call call)
 {
-    size_t offset = p - slab->base;
-    uint64_t *pending = &slab_pending_words(slab)[exact_word(offset)];
+    size_t unit = (p - slab->base) >> UNIT_SHIFT;
+    uint64_t *pending = &slab_pending_words(slab)[exact_word(unit)];
     uint64_t sent;
     enum mail_result result;
 
-    scrub(p, slab->slot_bytes);
+    leave_slot(slab, p);
     /* Release: the owner who takes the bit in sees the slot scrubbed. And a
-       full fence: see check_pending in heap_alloc.c. */
-    if (__atomic_fetch_or(pending, exact_bit(offset), __ATOMIC_SEQ_CST)
-            & exact_bit(offset)) {
+       full fence: see report_pending in shares.c. */
+    if (__atomic_fetch_or(pending, exact_bit(unit), __ATOMIC_SEQ_CST)
+            & exact_bit(unit)) {
         struct die_facts facts = slab_facts(slab, p, call);
         facts.detail = "freed by two threads";
         die(DIE_DOUBLE_FREE, &facts);
@@ -373,7 +391,7 @@ static void free_remote_grouped(struct heap *heap, struct record *slab,
 {
     uint32_t offset = (uint32_t)(p - slab->base);
 
-    scrub(p, slab->slot_bytes);
+    leave_slot(slab, p);
     if (heap->id == 0) {
         struct parcel single = { .slab = slab };
         parcel_add(&single, offset);

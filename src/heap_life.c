@@ -21,7 +21,7 @@ static uint64_t purge_ms;     /* when the arenas were last looked at */
 
 static struct heap *heap_array(void)
 {
-    /* The first page is the process floor's: see process.c. */
+    /* The first page is left free. */
     return (struct heap *)align_up((uintptr_t)arena_at(0)->heaps
                                    + os_page_bytes(), _Alignof(struct heap));
 }
@@ -106,13 +106,14 @@ struct heap *heap_open(void)
    served, so they are not taken. */
 static void empty_stock(struct heap *heap, unsigned class)
 {
-    if (SLOT_QUEUE) {
+    if (SLOT_MAP) {
+        /* They are free by their state; only the count must hear of it. */
         struct stock *stock = heap_stock(heap, class);
         uint32_t count = stock->count;
         stock->count = 0;
         heap->taken -= count;
-        while (count > 0)
-            slab_put(stock->slab, stock->base + stock->slot[--count]);
+        if (count != 0)
+            stock->slab->until -= count;
         return;
     }
     struct record *slab = heap->bin[class].current;
@@ -215,25 +216,6 @@ void heap_tick(struct heap *heap)
         && __atomic_compare_exchange_n(&purge_ms, &last, now, false,
                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         arena_purge(false);
-}
-
-static void mend_list(struct record *slab)
-{
-    for (; slab; slab = slab->next)
-        slab_mend(slab);
-}
-
-void heap_mend(struct heap *heap)
-{
-    for (unsigned class = 0; class < CLASS_COUNT; class++) {
-        struct bin *bin = &heap->bin[class];
-        if (bin->slabs == 0)
-            continue;
-        if (bin->current)
-            slab_mend(bin->current);
-        mend_list(bin->ready_first);
-        mend_list(bin->asleep_first);
-    }
 }
 
 bool heap_trim(struct heap *heap)

@@ -68,7 +68,9 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
     struct bin *bin = bin_of(heap, slab);
     struct die_call call = { .function = "free" };
 
-    slab_verify(slab, call);
+    /* Under isolation its memory stays of the class, and as it is. */
+    if (!CLASS_ISOLATION)
+        slab_verify(slab, true, call);
     slab_own(slab, NULL);
     if (mail_let_go(slab, MAIL_ARENA, false) == MAIL_KEPT) {
         /* Post for an empty slab: a double free; the intake reports it. */
@@ -113,24 +115,21 @@ void heap_settle(struct heap *heap, struct record *slab)
     /* One empty slab of a class stays at hand. */
     if (used == 0 && bin->ready_first && heap_release_empty(heap, slab))
         return;
-    uint32_t reserve = heap_reserve(heap, slab);
-    if (slab_is_ready(slab, reserve)) {
+    if (slab_is_ready(slab)) {
         slab->until = used;
         slab->rest = 0;
         slab->state = SLAB_READY;
         list_last(&bin->ready_first, &bin->ready_last, slab);
         return;
     }
-    uint32_t missing = slab->wake - slab_available(slab, reserve);
-    if (slab_queued(slab) < reserve)
-        missing += reserve - slab_queued(slab);
+    uint32_t missing = slab->wake - slab_queued(slab);
     slab->until = (uint32_t)size_min(missing, used);
     slab->rest = used - slab->until;
     slab->state = SLAB_ASLEEP;
     list_last(&bin->asleep_first, &bin->asleep_last, slab);
 }
 
-void heap_adopt(struct heap *heap, struct record *slab)
+static void own(struct heap *heap, struct record *slab)
 {
     struct bin *bin = bin_of(heap, slab);
 
@@ -140,12 +139,18 @@ void heap_adopt(struct heap *heap, struct record *slab)
     limit_owned(heap, bin, slab);
 }
 
+void heap_adopt(struct heap *heap, struct record *slab)
+{
+    if (SLOT_MAP && slab_queued(slab) != 0)
+        shares_rest(slab, bin_of(heap, slab)->taken, false);
+    own(heap, slab);
+}
+
 bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
 {
     struct bin *bin = bin_of(heap, slab);
     /* What would not be worth a refill waits for a free into it instead. */
-    bool pool = state == SLAB_IDLE
-        && slab_is_ready(slab, heap_reserve(heap, slab));
+    bool pool = state == SLAB_IDLE && slab_is_ready(slab);
 
     heap_unlist(heap, slab);
     /* First nobody takes the fast path any more, then others may claim. */
@@ -170,14 +175,24 @@ bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
 static struct record *from_pool(struct heap *heap, unsigned class,
                                 struct die_call call)
 {
-    struct bin *bin = &heap->bin[class];
     struct record *slab;
 
-    while (!bin->ready_first && (slab = pool_take(&pools[class]))) {
-        /* If it fails, somebody freed into the slab and has it now. */
-        heap_claim(heap, slab, call);
+    while ((slab = pool_take(&pools[class]))) {
+        /* If it fails, somebody freed into the slab and has it now. Taking in
+           its post may have emptied it, or let it go again. And it may have
+           stood here since an earlier life in another class. */
+        if (heap_claim(heap, slab, call)
+            && __atomic_load_n(&slab->owner, __ATOMIC_RELAXED) == heap
+            && slab->state == SLAB_READY && record_class(slab) == class) {
+            /* What another heap freed rested while that one went on. Threads
+               that live for a few allocations would never see the end of it
+               by a clock of their own. */
+            if (SLOT_MAP)
+                shares_rest(slab, heap->bin[class].taken, true);
+            return slab;
+        }
     }
-    return bin->ready_first;
+    return NULL;
 }
 
 static struct record *from_arena(struct heap *heap, unsigned class)
@@ -190,7 +205,10 @@ static struct record *from_arena(struct heap *heap, unsigned class)
         return NULL;
     slab_open(slab, class, stream);
     mail_open(slab, heap->id);
-    heap_adopt(heap, slab);
+    /* Under isolation: emptied slabs wait for each other (retire.h). */
+    if (SLOT_MAP && slab_queued(slab) != 0)
+        shares_rest(slab, heap->bin[class].taken, true);
+    own(heap, slab);
     return slab;
 }
 
@@ -201,41 +219,46 @@ static void dismiss_current(struct heap *heap, struct bin *bin)
 
     if (!slab)
         return;
-    if (slab_queued(slab) == 0 && slab->fresh == slab->slots
-        && heap_let_go(heap, slab, SLAB_FULL))
+    bin->grows = slab_queued(slab) == 0 && slab->fresh == slab->slots;
+    if (bin->grows && heap_let_go(heap, slab, SLAB_FULL))
         return;
     heap_unlist(heap, slab);
     slab->state = SLAB_IDLE;
     heap_settle(heap, slab);
 }
 
+void heap_make_current(struct heap *heap, struct record *slab)
+{
+    struct bin *bin = bin_of(heap, slab);
+
+    dismiss_current(heap, bin);
+    heap_unlist(heap, slab);
+    slab->state = SLAB_CURRENT;
+    bin->current = slab;
+    heap_settle(heap, slab);
+}
+
 struct record *heap_find_slab(struct heap *heap, unsigned class,
-                              struct die_call call)
+                              unsigned attempt, struct die_call call)
 {
     struct bin *bin = &heap->bin[class];
     struct record *slab = bin->current;
 
     if (!inbox_is_empty(&heap->inbox))
         heap_drain(heap, call);
-    if (slab && slab_is_ready(slab, heap_reserve(heap, slab)))
+    if (attempt == 0 && slab && slab_is_ready(slab))
         return slab;
+    struct record *dismissed = slab;
     dismiss_current(heap, bin);
     slab = bin->ready_first;
-    if (!slab)
+    /* It went to the end of the list: then it is the only one there. */
+    if (!slab || slab == dismissed)
         slab = from_pool(heap, class, call);
-    if (slab)
-        heap_unlist(heap, slab);
-    else
+    if (!slab || attempt == HEAP_ATTEMPTS - 1)
         slab = from_arena(heap, class);
-    if (!slab && bin->asleep_first) {
-        /* No memory: what is asleep must do, reserve or not. */
-        slab = bin->asleep_first;
-        heap_unlist(heap, slab);
-    }
-    if (slab) {
-        slab->state = SLAB_CURRENT;
-        bin->current = slab;
-        heap_settle(heap, slab);
-    }
+    if (!slab)
+        slab = bin->ready_first ? bin->ready_first : bin->asleep_first;
+    if (slab)
+        heap_make_current(heap, slab);
     return slab;
 }

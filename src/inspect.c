@@ -11,7 +11,16 @@
 #include "os.h"
 #include "process.h"
 
-static void gather_slabs(const struct arena *arena, struct face_stats *stats)
+static void gather_row(const struct record *record, struct face_row *row)
+{
+    row->slot_bytes = record->slot_bytes;
+    row->slabs++;
+    row->slots += record->slots;
+    row->used += slab_used(record);
+}
+
+static void gather_slabs(const struct arena *arena, struct face_stats *stats,
+                         struct face_row *rows)
 {
     size_t window = __atomic_load_n(&arena->slabs.window, __ATOMIC_ACQUIRE);
 
@@ -22,6 +31,8 @@ static void gather_slabs(const struct arena *arena, struct face_stats *stats)
         size_t used = slab_used(record);
         stats->live_count += used;
         stats->live_bytes += used * record->slot_bytes;
+        if (rows && record_class(record) < CLASS_COUNT)
+            gather_row(record, &rows[record_class(record)]);
     }
 }
 
@@ -47,7 +58,7 @@ static void subtract_stocks(struct face_stats *stats)
     for (uint32_t id = 1; id <= stats->heap_count; id++) {
         struct heap *heap = heap_of_id(id);
         for (unsigned class = 0; class < CLASS_COUNT; class++) {
-            size_t count = SLOT_QUEUE ? heap_stock(heap, class)->count
+            size_t count = SLOT_MAP ? heap_stock(heap, class)->count
                 : list_length(heap, class);
             stats->live_count -= count;
             stats->live_bytes -= count * class_slot_bytes(class);
@@ -55,17 +66,28 @@ static void subtract_stocks(struct face_stats *stats)
     }
 }
 
-void face_gather(struct face_stats *stats)
+static size_t detections(void)
+{
+    size_t count = 0;
+
+    for (unsigned kind = 0; kind < DIE_KIND_COUNT; kind++)
+        count += die_count((enum die_kind)kind);
+    return count;
+}
+
+void face_gather(struct face_stats *stats, struct face_row *rows)
 {
     struct arena_figures figures;
 
     *stats = (struct face_stats){ 0 };
+    for (unsigned i = 0; rows && i < CLASS_COUNT; i++)
+        rows[i] = (struct face_row){ 0 };
     if (!process_start())
         return;
     arena_gather(&figures);
     stats->heap_count = heap_count();
     for (unsigned i = 0; i < arena_count(); i++)
-        gather_slabs(arena_at(i), stats);
+        gather_slabs(arena_at(i), stats, rows);
     subtract_stocks(stats);
     stats->free_bytes = figures.slab_bytes > stats->live_bytes
         ? figures.slab_bytes - stats->live_bytes : 0;
@@ -77,6 +99,9 @@ void face_gather(struct face_stats *stats)
     stats->slab_bytes = figures.slab_bytes;
     stats->purgeable_bytes = figures.dirty_bytes;
     stats->mismatch_count = face_mismatches();
+    stats->detection_count = detections();
+    stats->quarantine_bytes = __atomic_load_n(&span_quarantine_bytes,
+                                              __ATOMIC_RELAXED);
 }
 
 bool face_trim(void)

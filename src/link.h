@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link.h - what a free slot of a queue holds in its first word.
+ * link.h - links between free slots.
  *
- * A link names the next free slot of the slab by its place in units of 16
- * bytes, never by an address, beside a check of 40 bits; both are hidden
- * under a pad. Pad and check are keyed by the slab's secret and bound to the
- * slot that holds the link and to the number of the link, so that a link
- * copied from elsewhere, or an older one of the same slot, does not verify.
- * The end of a queue holds no link at all: there is no bare mask to read.
+ * Two kinds. The stock of a class, outside user memory, names its slots by
+ * offsets that are XORed with a random pad, drawn anew for each refill: who
+ * can read it learns nothing of what comes next.
+ *
+ * A link through user memory exists only in messages of builds without
+ * strict-remote. It stands in a freed slot's first word and names another slot
+ * of the slab by its place in units of 16 bytes, never by an address, beside a
+ * check of 40 bits; both are hidden under a pad. Pad and check are keyed by the
+ * slab's secret and bound to the slot that holds the link and to its use, so
+ * that a link copied from elsewhere does not verify. The end of a chain is a
+ * link too: there is no bare mask to read.
  *
  * A link is a tripwire, not an authority: what is free is said by the state
  * bits, outside user memory.
@@ -15,9 +20,16 @@
 #ifndef MERLON_LINK_H
 #define MERLON_LINK_H
 
+#include "entropy.h"
 #include "record.h"
 
 enum { LINK_UNIT_BITS = 24 };
+
+/* A pad for the offsets of a stock. */
+static inline uint32_t link_draw_pad(struct stream *stream)
+{
+    return ENCODED_LINKS ? (uint32_t)stream_draw(stream) : 0;
+}
 
 static ALWAYS_INLINE uint64_t link_check(const struct slab_key *key,
                                          uint64_t pad, uint64_t unit)

@@ -7,19 +7,21 @@
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
 	src/os.h src/os_modules.h src/os_linux.c src/os_symbols.c src/die.h src/die.c \
-	src/options.h src/options.c src/entropy.h src/entropy.c \
+	src/options.h src/conf.h src/conf.c src/options.c \
+	src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
 	src/extent.h src/granules.h src/granules.c src/ring.h src/arena.h \
 	src/space.h src/retire.h src/retire.c src/space.c \
 	src/space_yield.c src/arena.c \
 	src/link.h src/exact.h src/canary.h src/scrub.h src/order.h \
-	src/guard.h src/slab.h src/slab.c src/span.h src/span.c \
+	src/guard.h src/shares.h src/slab.h src/shares.c src/slab.c src/span.h src/span.c \
 	src/mail.h src/inbox.h src/outbox.h src/pool.h \
 	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
 	src/heap_life.c \
 	src/aside.h src/aside.c src/thread.h src/process.h src/thread.c \
 	src/process.c \
-	src/face.h src/fast.h src/malloc.c src/memalign.c src/inspect.c \
+	src/face.h src/fast.h src/statistics.h src/statistics.c \
+	src/malloc.c src/memalign.c src/inspect.c \
 	src/publish.h src/publish.c src/compat.c
 
 face_sources = src/override.c src/cxx_memory.h src/cxx.c src/dlopen.c \
@@ -28,15 +30,27 @@ face_sources = src/override.c src/cxx_memory.h src/cxx.c src/dlopen.c \
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h
 
-# The operator's tool. It runs none of the library's code: src/publish.h is all
-# that the two share.
+# The operator's tools. They run none of the library's code: src/publish.h is
+# all that they share.
 if SHIPPED
-bin_PROGRAMS = merlon-stat
-dist_man1_MANS = doc/merlon-stat.1
+bin_PROGRAMS = merlon-stat merlon-run
+dist_pkgdata_DATA = tools/merlon-gdb.py
+dist_man_MANS = doc/merlon-run.1 doc/merlon-stat.1 doc/merlon.3 \
+	doc/merlon.conf.5 doc/merlon.7
 endif
-merlon_stat_SOURCES = tools/merlon-stat.c src/publish.h
+tool_sources = tools/tool.h tools/tool.c tools/elf-fields.h tools/image.h \
+	tools/image.c tools/object.h tools/object.c
+merlon_stat_SOURCES = $(tool_sources) src/publish.h tools/published.h \
+	tools/published.c tools/figures.h tools/figures.c tools/place.h \
+	tools/place.c tools/stat-print.h tools/stat-print.c \
+	tools/merlon-stat.c
 merlon_stat_CFLAGS = $(core_cflags)
 merlon_stat_LDADD =
+merlon_run_SOURCES = $(tool_sources) tools/verdict.h tools/verdict.c \
+	tools/merlon-run.c
+merlon_run_CFLAGS = $(core_cflags) -DMERLON_LIBDIR='"$(libdir)"' \
+	-DMERLON_SO='"$(MERLON_SO)"'
+merlon_run_LDADD =
 
 noinst_LTLIBRARIES = libmerlon-core.la
 libmerlon_core_la_SOURCES = $(core_sources)

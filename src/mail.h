@@ -155,15 +155,15 @@ enum mail_result {
 
 /*
  * A slot's word in a chain: `link` is the unit of the next slot plus one; 0
- * ends the chain. Queues chain by keyed links; plain lists by addresses, so
- * that the owner can take a chain over as a list without reading it.
+ * ends the chain. In map mode keyed links; in list mode addresses, so that the
+ * owner can take a chain over as a list without reading it.
  */
 static inline void chain_write(const struct record *slab, uint32_t at,
                                uint32_t link)
 {
     user_word *word = (user_word *)(slab->base + at);
 
-    if (SLOT_QUEUE)
+    if (SLOT_MAP)
         *word = link_encode(&slab->key, at, 0, link << UNIT_SHIFT);
     else
         *(uintptr_t MAY_ALIAS *)word = link == 0 ? 0
@@ -175,7 +175,7 @@ static inline bool chain_read(const struct record *slab, uint32_t at,
 {
     const user_word *word = (const user_word *)(slab->base + at);
 
-    if (SLOT_QUEUE) {
+    if (SLOT_MAP) {
         bool sound = link_decode(&slab->key, at, 0, *word, link);
         *link >>= UNIT_SHIFT;
         return sound;

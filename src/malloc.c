@@ -16,6 +16,7 @@
 #include "options.h"
 #include "os.h"
 #include "process.h"
+#include "statistics.h"
 
 enum { REALLOC_MOVE_BYTES = 1 << 20 };
 
@@ -71,16 +72,26 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
     bool zeroed;
     void *p = allocate(heap, bytes, &zeroed, call);
 
+    if (unlikely(statistics_wanted))
+        statistics_beat(heap->last_tick_ms);
     thread_leave(heap);
     return p ? p : face_no_memory();
 }
 
-/* The stock is empty, but often something was freed meanwhile. */
-void *face_malloc_slow(size_t bytes, const void *site, struct heap *heap,
+/* List mode: the stock is empty, but often something was freed meanwhile. */
+void *face_malloc_list(size_t bytes, const void *site, struct heap *heap,
                        size_t class)
 {
-    if (!SLOT_QUEUE && likely(class < CLASS_COUNT)) {
-        void *p = heap_retake(heap, class);
+    void *p = heap_retake(heap, class);
+
+    return likely(p) ? p : malloc_anew(bytes, site);
+}
+
+void *face_malloc_slow(size_t bytes, const void *site)
+{
+    /* In map mode what is too large for the fast path. */
+    if (SLOT_MAP && likely(bytes <= CLASS_REQUEST_MAX)) {
+        void *p = heap_take(thread_heap(), class_of_request(bytes), false);
         if (likely(p))
             return p;
     }
@@ -158,6 +169,12 @@ void face_free_slow(void *p, const void *site)
     struct die_call call = { "free", site };
 
     free_named(p, call);
+}
+
+void face_free_large(struct record *slab, uintptr_t p)
+{
+    if (unlikely(heap_put_large(slab, p)))
+        face_event(slab);
 }
 
 static size_t usable_bytes(const struct record *record)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.c - from the environment to a struct on a page of its own.
+ * options.c - from file and environment to a struct on a page of its own.
  */
 #include "options.h"
 
 #include <string.h>
 
+#include "conf.h"
 #include "die.h"
 #include "os.h"
 
@@ -13,6 +14,8 @@ static union {
     struct options options;
     uint8_t page[ABI_PAGE_BYTES];
 } sealed SEALED;
+
+const struct options *const option_values = &sealed.options;
 
 static const struct options defaults = {
     .on_error = OPTION_ABORT,
@@ -31,20 +34,6 @@ static bool is_word(const char *text, size_t length, const char *word)
     return strlen(word) == length && memcmp(text, word, length) == 0;
 }
 
-static bool parse_action(const char *value, size_t length, bool may_ignore,
-                         enum option_action *action)
-{
-    if (is_word(value, length, "abort"))
-        *action = OPTION_ABORT;
-    else if (is_word(value, length, "report"))
-        *action = OPTION_REPORT;
-    else if (may_ignore && is_word(value, length, "ignore"))
-        *action = OPTION_IGNORE;
-    else
-        return false;
-    return true;
-}
-
 /* Decimal digits at the start of the text; false without one or when they do
    not fit. */
 static bool parse_digits(const char *value, size_t length, size_t *used,
@@ -60,17 +49,6 @@ static bool parse_digits(const char *value, size_t length, size_t *used,
             return false;
     }
     return *used != 0;
-}
-
-static bool parse_descriptor(const char *value, size_t length, int *descriptor)
-{
-    size_t used, number;
-
-    if (!parse_digits(value, length, &used, &number) || used != length
-        || number > 1 << 20)
-        return false;
-    *descriptor = (int)number;
-    return true;
 }
 
 static bool parse_bytes(const char *value, size_t length, size_t *bytes)
@@ -92,6 +70,91 @@ static bool parse_bytes(const char *value, size_t length, size_t *bytes)
     return true;
 }
 
+/* The words of an action are what publish.h says, in its order. */
+const char *const option_action_text[] = {
+    [OPTION_IGNORE] = "ignore",
+    [OPTION_REPORT] = "report",
+    [OPTION_ABORT] = "abort",
+};
+
+static bool parse_action(const char *value, size_t length, bool may_ignore,
+                         enum option_action *action)
+{
+    for (int i = may_ignore ? OPTION_IGNORE : OPTION_REPORT;
+         i <= OPTION_ABORT; i++) {
+        if (is_word(value, length, option_action_text[i])) {
+            *action = (enum option_action)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_descriptor(const char *value, size_t length, int *descriptor)
+{
+    size_t used, number;
+
+    if (!parse_digits(value, length, &used, &number) || used != length
+        || number > 1 << 20)
+        return false;
+    *descriptor = (int)number;
+    return true;
+}
+
+/* A relative path would mean another file in each directory. */
+static bool parse_output(const char *value, size_t length, char *path)
+{
+    if (length == 0 || length >= OPTION_PATH_BYTES
+        || (*value != '/' && !is_word(value, length, "exit")))
+        return false;
+    memset(path, 0, OPTION_PATH_BYTES);
+    memcpy(path, value, length);
+    return true;
+}
+
+#define PLACE(member)                                                        \
+    offsetof(struct options, member), sizeof ((struct options *)0)->member
+
+const struct option_place option_table[] = {
+    { "on_error", OPTION_KIND_ACTION, PLACE(on_error) },
+    { "size_mismatch", OPTION_KIND_ACTION_OR_IGNORE, PLACE(size_mismatch) },
+    { "report_fd", OPTION_KIND_DESCRIPTOR, PLACE(report_fd) },
+    { "arena", OPTION_KIND_BYTES, PLACE(arena_bytes) },
+    { "own_malloc", OPTION_KIND_ACTION_OR_IGNORE, PLACE(own_malloc) },
+    { "statistics", OPTION_KIND_OUTPUT, PLACE(statistics) },
+};
+
+static bool parse_value(const char *value, size_t length,
+                        enum option_kind kind, void *place)
+{
+    switch (kind) {
+    case OPTION_KIND_ACTION:
+    case OPTION_KIND_ACTION_OR_IGNORE:
+        return parse_action(value, length,
+                            kind == OPTION_KIND_ACTION_OR_IGNORE, place);
+    case OPTION_KIND_DESCRIPTOR:
+        return parse_descriptor(value, length, place);
+    case OPTION_KIND_BYTES:
+        return parse_bytes(value, length, place);
+    case OPTION_KIND_OUTPUT:
+        return parse_output(value, length, place);
+    }
+    return false;
+}
+
+bool options_set(struct options *options, const char *name, size_t name_length,
+                 const char *value, size_t value_length)
+{
+    for (unsigned i = 0; i < OPTION_COUNT; i++) {
+        const struct option_place *option = &option_table[i];
+        if (is_word(name, name_length, option->name))
+            return parse_value(value, value_length,
+                               (enum option_kind)option->kind,
+                               (char *)options + option->offset);
+    }
+    return false;
+}
+
 static bool parse_one(struct options *options, const char *name, size_t length)
 {
     const char *equals = memchr(name, '=', length);
@@ -99,21 +162,8 @@ static bool parse_one(struct options *options, const char *name, size_t length)
     if (!equals)
         return false;
     size_t name_length = (size_t)(equals - name);
-    const char *value = equals + 1;
-    size_t value_length = length - name_length - 1;
-    if (is_word(name, name_length, "on_error"))
-        return parse_action(value, value_length, false, &options->on_error);
-    if (is_word(name, name_length, "size_mismatch"))
-        return parse_action(value, value_length, true,
-                            &options->size_mismatch);
-    if (is_word(name, name_length, "own_malloc"))
-        return !is_word(value, value_length, "abort")
-            && parse_action(value, value_length, true, &options->own_malloc);
-    if (is_word(name, name_length, "report_fd"))
-        return parse_descriptor(value, value_length, &options->report_fd);
-    if (is_word(name, name_length, "arena"))
-        return parse_bytes(value, value_length, &options->arena_bytes);
-    return false;
+    return options_set(options, name, name_length, equals + 1,
+                       length - name_length - 1);
 }
 
 bool options_parse(struct options *options, const char *text, const char **bad)
@@ -152,6 +202,8 @@ void options_read(void)
     if (done)
         return;
     sealed.options = defaults;
+    if (!os_is_privileged())
+        conf_read(&sealed.options);
     /* One warning; what follows the bad part is read all the same. */
     for (bool warned = false; text && *text;) {
         if (options_parse(&sealed.options, text, &bad))

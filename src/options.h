@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.h - MERLON_OPTIONS, read once, at the first call.
+ * options.h - what the operator chose, read once, at the first call: first
+ * from merlon.conf (conf.h), then from MERLON_OPTIONS.
  *
  * A list "name=value,name=value". Under AT_SECURE nothing is read. An unknown
  * name or value is one line of warning and changes nothing else.
@@ -10,6 +11,8 @@
 
 #include "policy.h"
 
+enum { OPTION_PATH_BYTES = 256 };
+
 enum option_action { OPTION_IGNORE, OPTION_REPORT, OPTION_ABORT };
 
 struct options {
@@ -17,19 +20,47 @@ struct options {
     enum option_action on_error;
     /* size_mismatch=ignore|report|abort: sized frees with a wrong size. */
     enum option_action size_mismatch;
-    /* own_malloc=ignore|report: a line when merlon steps aside (aside.h). */
+    /* own_malloc=ignore|report|abort: when merlon steps aside (aside.h). */
     enum option_action own_malloc;
     /* report_fd=N: where reports go; 2 means "descriptor 2 as at start". */
     int report_fd;
     /* arena=BYTES[K|M|G|T]: address space to reserve at once; 0: by the
        machine and its limits. For emulators, which pay for each page. */
     size_t arena_bytes;
+    /* statistics=exit|/PATH: figures to standard error when the process
+       exits, or kept up to date in a file; empty: none. */
+    char statistics[OPTION_PATH_BYTES];
 };
+
+/* What a name in a list sets. publish.c shows the table to who reads a process
+   from outside, so its elements are four words each. */
+enum option_kind {
+    OPTION_KIND_ACTION, /* report or abort */
+    OPTION_KIND_ACTION_OR_IGNORE,
+    OPTION_KIND_DESCRIPTOR,
+    OPTION_KIND_BYTES,
+    OPTION_KIND_OUTPUT, /* exit, or a path */
+};
+
+struct option_place {
+    const char *name;
+    uintptr_t kind;
+    uintptr_t offset, bytes; /* in struct options */
+};
+
+enum { OPTION_COUNT = 6 };
+extern const struct option_place option_table[OPTION_COUNT];
+extern const struct options *const option_values;
+extern const char *const option_action_text[];
 
 /* Read-only after start under SEALED_STATE. */
 const struct options *options_get(void);
 
 void options_read(void);
+
+/* Set one option; false: there is no such name, or no such value. */
+bool options_set(struct options *options, const char *name, size_t name_length,
+                 const char *value, size_t value_length);
 
 /* The parser alone, for tests: false and *bad at the first thing that is not
    understood; what was understood before it is applied. */

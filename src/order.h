@@ -2,9 +2,10 @@
 /*
  * order.h - slots are handed out in random order.
  *
- * A Fisher-Yates shuffle over a stretch of slots, with numbers of the heap's
- * ChaCha20 stream: every permutation is as likely as any other, up to a bias
- * below 2^-14 in each draw, and each refill draws afresh.
+ * A Fisher-Yates shuffle with numbers of the heap's ChaCha20 stream, done while
+ * the slots are gathered ("inside out"): every permutation can come. Each draw
+ * reads 16 bits, one byte further on for each: the high byte is fresh, the low
+ * one only refines it. A draw is biased by less than 2^-8 of its probability.
  */
 #ifndef MERLON_ORDER_H
 #define MERLON_ORDER_H
@@ -12,28 +13,53 @@
 #include "entropy.h"
 #include "policy.h"
 
-enum { ORDER_DRAW_BITS = 21, ORDER_DRAWS = 3 }; /* from each number */
+enum { ORDER_SLOTS_MAX = 119 };
 
+/* A byte for each draw, and one more. */
+union order_noise {
+    uint64_t word[ORDER_SLOTS_MAX / 8 + 1];
+    uint8_t byte[(ORDER_SLOTS_MAX / 8 + 1) * 8];
+};
+
+/* For `more` draws beyond the first `count`; a number to spare is returned. */
+static inline uint32_t order_draw(union order_noise *noise, uint32_t count,
+                                  uint32_t more, struct stream *stream)
+{
+    if (!RANDOM_ORDER)
+        return 0;
+    for (uint32_t i = count / 8; i <= (count + more) / 8; i++)
+        noise->word[i] = stream_draw(stream);
+    return (uint32_t)stream_draw(stream);
+}
+
+/* Put `value` at a random place among slots[0 .. count], of which the first
+   `count` are filled. */
+static ALWAYS_INLINE void order_insert(uint32_t *slots, uint32_t count,
+                                       uint32_t value,
+                                       const union order_noise *noise)
+{
+    if (RANDOM_ORDER) {
+        uint16_t random;
+        __builtin_memcpy(&random, noise->byte + count, sizeof random);
+        uint32_t at = (random * (count + 1)) >> 16;
+        slots[count] = slots[at];
+        slots[at] = value;
+    } else {
+        slots[count] = value;
+    }
+}
+
+/* Shuffle afresh what was drawn already. */
 static inline void order_shuffle(uint32_t *slots, uint32_t count,
                                  struct stream *stream)
 {
-    uint64_t random = 0;
-    unsigned draws = 0;
+    union order_noise noise;
 
     if (!RANDOM_ORDER)
         return;
-    for (uint32_t i = count; i > 1; i--) {
-        if (draws-- == 0) {
-            random = stream_draw(stream);
-            draws = ORDER_DRAWS - 1;
-        }
-        uint64_t draw = random & ((1U << ORDER_DRAW_BITS) - 1);
-        uint32_t j = (uint32_t)((draw * i) >> ORDER_DRAW_BITS);
-        random >>= ORDER_DRAW_BITS;
-        uint32_t swapped = slots[i - 1];
-        slots[i - 1] = slots[j];
-        slots[j] = swapped;
-    }
+    order_draw(&noise, 0, count, stream);
+    for (uint32_t i = 0; i < count; i++)
+        order_insert(slots, i, slots[i], &noise);
 }
 
 #endif

@@ -17,7 +17,8 @@
 /* Size of a page. Valid from the first call on, without initialisation. */
 size_t os_page_bytes(void);
 
-/* Address space without memory: inaccessible, not counted, not dumped. */
+/* Address space without memory: inaccessible, not counted, not dumped, not even
+   by gcore, which would write all of it. */
 void *os_reserve(size_t bytes);
 
 /* The same, readable as zeros. */
@@ -49,6 +50,9 @@ bool os_guard(void *p, size_t bytes);
 /* Undo os_guard; the pages read as zeros. */
 bool os_unguard(void *p, size_t bytes);
 
+/* Mappings that guards have cost so far, about. For publish.c. */
+extern unsigned os_guard_mappings;
+
 /* True when guards cost no mapping. */
 bool os_guards_are_cheap(void);
 
@@ -64,8 +68,9 @@ bool os_move(void *from, void *to, size_t bytes);
 /* No huge pages here: sparse memory would be blown up. */
 void os_no_huge_pages(void *p, size_t bytes);
 
-/* Does a core dump have this range? What is mapped it has. */
-void os_dump(void *p, size_t bytes, bool wanted);
+/* Dump it after all: what is in use must be in a core. True, for it is no
+   matter if the kernel refuses. */
+bool os_dump(void *p, size_t bytes);
 
 /* The child of a fork reads zeros here. False: it reads a copy. */
 bool os_wipe_on_fork(void *p, size_t bytes);
@@ -100,6 +105,25 @@ int os_lock_all(int flags);
 
 /* How much memory the machine has, for that function. */
 size_t os_memory_bytes(void);
+/* AT_SECURE: the program has rights that whoever started it has not. Nothing
+   that he could choose may be believed. */
+bool os_is_privileged(void);
+
+/* The last part of the path the program was started by; for a script it is
+   the script's. */
+const char *os_program_name(void);
+
+/* Open a file for reading; -1: refused. Never waits. Start only. */
+int os_file_open(const char *path);
+
+/* Bytes read: 0 at the end, and on every error. Start only. */
+size_t os_file_read(int file, void *to, size_t room);
+void os_file_close(int file);
+
+/* A new file of `bytes`, instead of any that has the name, filled with the
+   byte `fill` and mapped: forked children share it, and writing to it is no
+   system call. NULL: refused. Start only. */
+void *os_file_map(const char *path, size_t bytes, unsigned char fill);
 
 /* Write what can be written; short and failed writes are ignored. */
 void os_write(int descriptor, const void *bytes, size_t count);

@@ -12,6 +12,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -40,7 +41,7 @@
 enum { GUARD_MAPPING_BUDGET = 8000 };
 
 static bool guard_install_refused;
-static unsigned guard_mappings;
+unsigned os_guard_mappings;
 
 /* A system call that leaves errno alone. */
 static long call6(long number, long a, long b, long c, long d, long e, long f)
@@ -116,14 +117,23 @@ static bool kernel_is_real(void *p)
 #endif
 }
 
+static void *reserve(size_t bytes, int protection)
+{
+    void *p = map(NULL, bytes, protection, MAP_NORESERVE);
+
+    if (p)
+        advise(p, bytes, MADV_DONTDUMP);
+    return p;
+}
+
 void *os_reserve(size_t bytes)
 {
-    return map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+    return reserve(bytes, PROT_NONE);
 }
 
 void *os_reserve_readable(size_t bytes)
 {
-    return map(NULL, bytes, PROT_READ, MAP_NORESERVE);
+    return reserve(bytes, PROT_READ);
 }
 
 bool os_release(void *p, size_t bytes)
@@ -162,13 +172,13 @@ bool os_guard(void *p, size_t bytes)
         guard_install_refused = true;
     }
     /* Relaxed: a budget, not a promise. */
-    if (__atomic_add_fetch(&guard_mappings, 2, __ATOMIC_RELAXED)
+    if (__atomic_add_fetch(&os_guard_mappings, 2, __ATOMIC_RELAXED)
             <= GUARD_MAPPING_BUDGET) {
         advise(p, bytes, MADV_DONTNEED);
         if (protect(p, bytes, PROT_NONE))
             return true;
     }
-    __atomic_sub_fetch(&guard_mappings, 2, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&os_guard_mappings, 2, __ATOMIC_RELAXED);
     return false;
 }
 
@@ -207,9 +217,10 @@ void os_no_huge_pages(void *p, size_t bytes)
     advise(p, bytes, MADV_NOHUGEPAGE);
 }
 
-void os_dump(void *p, size_t bytes, bool wanted)
+bool os_dump(void *p, size_t bytes)
 {
-    advise(p, bytes, wanted ? MADV_DODUMP : MADV_DONTDUMP);
+    advise(p, bytes, MADV_DODUMP);
+    return true;
 }
 
 bool os_wipe_on_fork(void *p, size_t bytes)
@@ -285,17 +296,88 @@ size_t os_memory_bytes(void)
     return bytes;
 }
 
+bool os_is_privileged(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
 const char *os_environment(const char *name)
 {
     size_t length = strlen(name);
 
-    if (getauxval(AT_SECURE) || !environ)
+    if (os_is_privileged() || !environ)
         return NULL;
     for (char **entry = environ; *entry; entry++) {
         if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
             return *entry + length + 1;
     }
     return NULL;
+}
+
+const char *os_program_name(void)
+{
+    /* What the kernel was asked to execute; a program cannot change it. */
+    const char *path = (const char *)getauxval(AT_EXECFN);
+
+    if (!path || !*path)
+        return "program";
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int os_file_open(const char *path)
+{
+    /* Not waiting for the other end of a pipe, taking no terminal. */
+    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+    return (int)call6(SYS_openat, AT_FDCWD, (long)path, flags, 0, 0, 0);
+}
+
+size_t os_file_read(int file, void *to, size_t room)
+{
+    long count = call6(SYS_read, file, (long)to, (long)room, 0, 0, 0);
+
+    return count > 0 ? (size_t)count : 0;
+}
+
+void os_file_close(int file)
+{
+    call6(SYS_close, file, 0, 0, 0, 0, 0);
+}
+
+static bool fill_file(int file, size_t bytes, unsigned char fill)
+{
+    unsigned char block[512];
+
+    memset(block, fill, sizeof block);
+    /* By writing: a hole would be a SIGBUS when the disk is full. */
+    for (size_t at = 0; at < bytes; at += sizeof block)
+        if (call6(SYS_write, file, (long)block, sizeof block, 0, 0, 0)
+            != sizeof block)
+            return false;
+    return true;
+}
+
+void *os_file_map(const char *path, size_t bytes, unsigned char fill)
+{
+#ifdef SYS_mmap2
+    long number = SYS_mmap2;
+#else
+    long number = SYS_mmap;
+#endif
+    int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
+    long p = -1;
+
+    /* Never shortened: another process may have it mapped. */
+    call6(SYS_unlinkat, AT_FDCWD, (long)path, 0, 0, 0, 0);
+    int file = (int)call6(SYS_openat, AT_FDCWD, (long)path, flags, 0644, 0, 0);
+    if (file < 0)
+        return NULL;
+    if (fill_file(file, bytes, fill))
+        p = call6(number, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                  file, 0);
+    os_file_close(file);
+    return p == -1 ? NULL : (void *)p;
 }
 
 void os_write(int descriptor, const void *bytes, size_t count)
@@ -353,14 +435,10 @@ bool os_module_of(const void *address, const char **name, uintptr_t *offset)
     if (!best)
         return false;
     const char *path = best->l_name;
-    /* The program itself has no name there: the kernel has left it ours. */
-    if (!path || !*path)
-        path = (const char *)getauxval(AT_EXECFN);
-    if (!path || !*path)
-        path = "program";
-    const char *slash = strrchr(path, '/');
+    const char *slash = path ? strrchr(path, '/') : NULL;
 
-    *name = slash ? slash + 1 : path;
+    /* The program itself has no name there. */
+    *name = slash ? slash + 1 : path && *path ? path : os_program_name();
     *offset = place - best->l_addr;
     return true;
 }

@@ -26,14 +26,15 @@ enum policy {
        outside user memory, set with one atomic operation. */
     STRICT_REMOTE = MERLON_STRICT_REMOTE,
 
-    /* Forged links: what a free slot holds is keyed, bound to its place and
-       use, and verified; it can name no address outside its slab. */
+    /* Forged links: free lists are XORed with random pads; a link through user
+       memory (messages without strict-remote; else there is none) is keyed,
+       bound to its place, and can name no address outside its slab. */
     ENCODED_LINKS = MERLON_ENCODED_LINKS,
 
     /* Predictable neighbours: slots and slabs in random order. */
     RANDOM_ORDER = MERLON_RANDOM_ORDER,
 
-    /* Use after free: a freed slot waits behind others of its slab. */
+    /* Use after free: a freed slot rests for half a slab of allocations. */
     DELAYED_REUSE = MERLON_DELAYED_REUSE,
 
     /* Type confusion: addresses of one size class never serve another. */
@@ -57,9 +58,11 @@ enum policy {
     /* Internal assertions for developers. */
     DEBUG_CHECKS = MERLON_DEBUG,
 
-    /* Derived: free slots wait in a queue and are handed out from a small
-       array outside user memory; otherwise they are a plain list. */
-    SLOT_QUEUE = ENCODED_LINKS || RANDOM_ORDER || DELAYED_REUSE,
+    /* Derived: what is free is said by bits outside user memory, and slots are
+       handed out from a small array; otherwise free slots are a plain list.
+       Whatever is done to single slots needs it. */
+    SLOT_MAP = EXACT_STATE || ENCODED_LINKS || RANDOM_ORDER || DELAYED_REUSE
+        || SCRUB || CANARY,
 
     /* Derived: slabs need a secret of their own. */
     SLAB_KEY = ENCODED_LINKS || CANARY,

@@ -40,10 +40,13 @@ static union {
 } forked __attribute__((aligned(ABI_PAGE_BYTES)));
 static uint64_t *const fork_word = &forked.word;
 
-static void start_fork_word(void)
+void process_watch_forks(void)
 {
-    *fork_word = 1;
-    os_wipe_on_fork(&forked, sizeof forked);
+    static bool watched;
+
+    /* Relaxed: asking twice does no harm. */
+    if (!__atomic_exchange_n(&watched, true, __ATOMIC_RELAXED))
+        os_wipe_on_fork(&forked, sizeof forked);
 }
 
 /* Two pages, each after the other as the linker had it. */
@@ -69,7 +72,7 @@ static uint32_t start(void)
         return ASIDE;
     if (!entropy_start() || !arena_start() || !thread_start())
         return COLD_START;
-    start_fork_word();
+    *fork_word = 1;
     if (SEALED_STATE)
         seal();
     return RUNNING;
@@ -150,7 +153,6 @@ void process_bury_one(struct heap *mine)
     if (heap != mine && heap->generation != 0
         && heap->generation < generation && heap->busy == 0) {
         heap->generation = 0;
-        heap_mend(heap);
         heap_close(heap);
     }
 }

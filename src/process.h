@@ -27,6 +27,9 @@ static ALWAYS_INLINE bool process_is_aside(void)
                     != PROCESS_RUNNING) && process_find_aside();
 }
 
+/* Before the first heap is opened: forks are to be noticed from now on. */
+void process_watch_forks(void);
+
 /* How many forks lie between the first process and this one, as far as it has
    noticed. Call it at the start of slow operations. */
 uint64_t process_generation(void);

@@ -11,6 +11,17 @@
 #include "arena.h"
 #include "face.h"
 #include "heap.h"
+#include "options.h"
+#include "os.h"
+
+/* The two have the same shape; options.h may not know publish.h. */
+_Static_assert(sizeof(struct publish_option) == sizeof(struct option_place)
+               && (int)KIND_ACTION == OPTION_KIND_ACTION
+               && (int)KIND_ACTION_TOO == OPTION_KIND_ACTION_OR_IGNORE
+               && (int)KIND_NUMBER == OPTION_KIND_DESCRIPTOR
+               && (int)KIND_NUMBER_TOO == OPTION_KIND_BYTES
+               && (int)KIND_TEXT == OPTION_KIND_OUTPUT,
+               "publish.h shows the table of options");
 
 #define FIELD(type, member)                                                  \
     { offsetof(struct type, member), sizeof ((struct type *)0)->member }
@@ -47,10 +58,18 @@ MERLON_EXPORT const struct publish merlon_process = {
         [NUMBER_HEAP_ALIGNMENT] = _Alignof(struct heap),
         [NUMBER_STOCK_BYTES] = sizeof(struct stock),
         [NUMBER_BIN_BYTES] = sizeof(struct bin),
-        [NUMBER_STOCKED] = SLOT_QUEUE,
+        [NUMBER_STOCKED] = SLOT_MAP,
         [NUMBER_KIND_SLAB] = RECORD_SLAB,
         [NUMBER_DETECTION_COUNT] = DIE_KIND_COUNT,
         [NUMBER_SWITCH_COUNT] = sizeof switches / sizeof *switches,
+        [NUMBER_OPTION_COUNT] = OPTION_COUNT,
+        [NUMBER_UNIT_SHIFT] = UNIT_SHIFT,
+        [NUMBER_EXACT] = EXACT_STATE,
+        [NUMBER_GUARDED] = GUARD_PAGES,
+        [NUMBER_CANARY_BYTES] = CANARY_BYTES,
+        [NUMBER_STOCK_SLOTS] = STOCK_SLOTS,
+        [NUMBER_KIND_SPAN] = RECORD_SPAN,
+        [NUMBER_KIND_SPAN_FREE] = RECORD_SPAN_FREE,
     },
     .field = {
         [FIELD_ARENA_RECORDS] = FIELD(arena, records),
@@ -78,6 +97,20 @@ MERLON_EXPORT const struct publish merlon_process = {
         [FIELD_HEAP_BIN] = FIELD(heap, bin),
         [FIELD_STOCK_COUNT] = FIELD(stock, count),
         [FIELD_BIN_CURRENT] = FIELD(bin, current),
+        [FIELD_ARENA_BASE] = FIELD(arena, base),
+        [FIELD_ARENA_SLAB_BYTES] = FIELD(arena, span_offset),
+        [FIELD_ARENA_SPAN_BYTES] = FIELD(arena, span_bytes),
+        [FIELD_ARENA_STATE] = FIELD(arena, state),
+        [FIELD_ARENA_PENDING] = FIELD(arena, pending),
+        [FIELD_ARENA_HEAPS_BYTES] = FIELD(arena, heaps_bytes),
+        [FIELD_RECORD_FRESH] = FIELD(record, fresh),
+        [FIELD_RECORD_LIST] = FIELD(record, list),
+        [FIELD_SPAN_BYTES] = FIELD(record, span_bytes),
+        [FIELD_SPAN_GRANULES] = FIELD(record, span_granules),
+        [FIELD_SPAN_GUARDED] = FIELD(record, span_guarded),
+        [FIELD_SPAN_INDEX] = FIELD(record, span_index),
+        [FIELD_STOCK_SLAB] = FIELD(stock, slab),
+        [FIELD_STOCK_SLOT] = FIELD(stock, slot),
     },
     .address = {
         [ADDRESS_SELF] = &merlon_process,
@@ -94,5 +127,11 @@ MERLON_EXPORT const struct publish merlon_process = {
         [ADDRESS_DETECTION_TEXT] = die_kind_text,
         [ADDRESS_SWITCHES] = switches,
         [ADDRESS_LAST_REPORT] = merlon_last_report,
+        [ADDRESS_OPTIONS] = option_table,
+        [ADDRESS_OPTION_VALUES] = &option_values,
+        [ADDRESS_ACTION_TEXT] = option_action_text,
+        [ADDRESS_QUARANTINE_BYTES] = &span_quarantine_bytes,
+        [ADDRESS_QUARANTINE_COUNT] = &span_quarantine_count,
+        [ADDRESS_GUARD_MAPPINGS] = &os_guard_mappings,
     },
 };

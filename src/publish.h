@@ -8,7 +8,8 @@
  * one; it may be older or newer, or built for other pointers.
  *
  * New entries go to the end of each list. Whoever reads checks the counts, and
- * takes what is missing as zero. Another meaning: another PUBLISH_LAYOUT.
+ * takes what is missing as zero: a field of no bytes is not there. Another
+ * meaning: another PUBLISH_LAYOUT.
  *
  * This header stands alone: the tool includes it too.
  */
@@ -36,6 +37,14 @@ enum publish_number {
     NUMBER_KIND_SLAB,       /* value of a record's kind */
     NUMBER_DETECTION_COUNT,
     NUMBER_SWITCH_COUNT,
+    NUMBER_OPTION_COUNT,
+    NUMBER_UNIT_SHIFT,      /* of the state bits */
+    NUMBER_EXACT,           /* 1: a bit is set where a live object starts */
+    NUMBER_GUARDED,         /* 1: a guard page ends each slab */
+    NUMBER_CANARY_BYTES,    /* at the end of a slot */
+    NUMBER_STOCK_SLOTS,     /* room in a stock's array */
+    NUMBER_KIND_SPAN,
+    NUMBER_KIND_SPAN_FREE,
     PUBLISH_NUMBER_COUNT
 };
 
@@ -65,6 +74,20 @@ enum publish_field {
     FIELD_HEAP_BIN,
     FIELD_STOCK_COUNT,
     FIELD_BIN_CURRENT,      /* whose slots the list holds */
+    FIELD_ARENA_BASE,       /* slabs, then spans */
+    FIELD_ARENA_SLAB_BYTES,
+    FIELD_ARENA_SPAN_BYTES,
+    FIELD_ARENA_STATE,      /* of the slabs: one bit for each unit */
+    FIELD_ARENA_PENDING,    /* freed by another thread, under way */
+    FIELD_ARENA_HEAPS_BYTES,
+    FIELD_RECORD_FRESH,     /* slots from this one on were never used */
+    FIELD_RECORD_LIST,      /* free slots as a list, where there is no queue */
+    FIELD_SPAN_BYTES,       /* of a span's record: usable */
+    FIELD_SPAN_GRANULES,    /* of its range */
+    FIELD_SPAN_GUARDED,     /* bytes behind it */
+    FIELD_SPAN_INDEX,       /* granule at which its range begins */
+    FIELD_STOCK_SLAB,
+    FIELD_STOCK_SLOT,       /* of the first; 32-bit offsets in the slab */
     PUBLISH_FIELD_COUNT
 };
 
@@ -83,6 +106,12 @@ enum publish_address {
     ADDRESS_DETECTION_TEXT, /* array of addresses of texts */
     ADDRESS_SWITCHES,       /* array of publish_switch */
     ADDRESS_LAST_REPORT,    /* text */
+    ADDRESS_OPTIONS,        /* array of publish_option */
+    ADDRESS_OPTION_VALUES,  /* address of the struct that they are in */
+    ADDRESS_ACTION_TEXT,    /* array of addresses of texts */
+    ADDRESS_QUARANTINE_BYTES, /* address space of freed spans that wait */
+    ADDRESS_QUARANTINE_COUNT,
+    ADDRESS_GUARD_MAPPINGS, /* 32 bits: what guards cost, 0 where cheap */
     PUBLISH_ADDRESS_COUNT
 };
 
@@ -93,6 +122,19 @@ struct publish_field_place {
 struct publish_switch {
     const char *name;
     uintptr_t on;
+};
+
+/* How an option's value is to be read. */
+enum publish_kind {
+    KIND_ACTION, KIND_ACTION_TOO, /* a number that ADDRESS_ACTION_TEXT names */
+    KIND_NUMBER, KIND_NUMBER_TOO,
+    KIND_TEXT,
+};
+
+struct publish_option {
+    const char *name;
+    uintptr_t kind;
+    uintptr_t offset, bytes; /* in the struct of the values */
 };
 
 struct publish {

@@ -33,6 +33,15 @@ struct slab_key {
     uint64_t word[SLAB_KEY ? 2 : 0];
 };
 
+/* The four shares of a slab's free slots: see shares.h. */
+enum { SHARE_COUNT = 4 };
+
+struct shares {
+    uint16_t left[SHARE_COUNT];  /* slots that are gathered and not out */
+    uint16_t stamp[SHARE_COUNT]; /* when they were gathered */
+    uint64_t mask;               /* which slots belong to which share */
+};
+
 struct record {
     /* Line one: read by all. */
     struct heap *owner;     /* who frees here without a message, or NULL */
@@ -54,16 +63,14 @@ struct record {
             struct record *previous;
             union {
                 user_word *list; /* free slots as a plain list */
-                uint64_t queue;  /* or the end of a queue: see slab.h */
+                struct shares shares[SLOT_MAP]; /* or by bits: shares.h */
             };
-            uint32_t head;      /* byte offset of the queue's oldest slot */
             uint32_t fresh;     /* slots from here on were never touched */
             uint32_t slots;     /* capacity */
             uint32_t until;     /* frees until the next change of state */
             uint32_t rest;      /* used slots = until + rest */
             uint16_t state;     /* enum slab_state: see slab.h */
             uint16_t wake;      /* free slots that make a slab worth a refill */
-            uint32_t use;       /* number of the oldest link: binds it */
             uint32_t pool_next; /* place of the next in the pool: pool.h */
         } __attribute__((aligned(CACHE_LINE_BYTES)));
         struct {
@@ -86,10 +93,18 @@ static ALWAYS_INLINE unsigned record_class(const struct record *record)
     return record->tenant - 1U;
 }
 
+static ALWAYS_INLINE struct shares *record_shares(struct record *record)
+{
+    struct shares *shares = record->shares;
+
+    return shares;
+}
+
 /* What never changes after start: the first arena, for the fast paths. */
 struct map {
     uintptr_t base;         /* of arena 0 */
     size_t slab_bytes;      /* its slab part begins at the base */
+    size_t slab_units;
     struct record *records; /* one for each granule */
     uint64_t *state;        /* exact state, one bit for each unit */
 };
@@ -102,6 +117,32 @@ union map_page {
 
 extern HIDDEN union map_page merlon_map_page;
 #define MAP (&merlon_map_page.map)
+
+/*
+ * The unit of an address in the slab part of arena 0: its place in the state
+ * bits. The low bits of an address that is no multiple of the unit turn up at
+ * the top, so that one comparison refuses both.
+ */
+static ALWAYS_INLINE uintptr_t map_unit(uintptr_t address)
+{
+    uintptr_t offset = address - MAP->base;
+
+    return offset >> UNIT_SHIFT
+        | offset << (sizeof offset * 8 - UNIT_SHIFT);
+}
+
+static ALWAYS_INLINE bool map_has_unit(uintptr_t unit)
+{
+    return unit < MAP->slab_units;
+}
+
+static ALWAYS_INLINE struct record *map_unit_record(uintptr_t unit)
+{
+    size_t index = unit >> (GRANULE_SHIFT - UNIT_SHIFT);
+
+    return (struct record *)((uintptr_t)MAP->records
+                             + (index << RECORD_SHIFT));
+}
 
 /* The address's place in the slab part of arena 0; beyond it for others. */
 static ALWAYS_INLINE bool map_has(uintptr_t address)

@@ -50,8 +50,10 @@ void retire_give(struct record *record)
     append(&rings[record_class(record)], record);
 }
 
-struct record *retire_take(unsigned class)
+struct record *retire_take(unsigned class, uint32_t behind)
 {
+    if (ring_length(&rings[class]) <= behind)
+        return NULL;
     return ring_take(&rings[class]);
 }
 

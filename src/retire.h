@@ -17,8 +17,13 @@
 /* The slab is empty and nobody's; its granules stay taken. */
 void retire_give(struct record *record);
 
-/* The slab of this class that waits longest, or NULL. */
-struct record *retire_take(unsigned class);
+/* The slab of this class that waits longest, if `behind` or more wait behind
+   it, or NULL. */
+struct record *retire_take(unsigned class, uint32_t behind);
+
+/* What was emptied a moment ago is not used again at once: this many must be
+   emptied after it. */
+enum { RETIRE_BEHIND = 2 };
 
 /* Any retired slab of this class, by searching; for the end of memory. */
 struct record *retire_search(unsigned class);

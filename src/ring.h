@@ -29,6 +29,15 @@ static inline struct record *ring_put(struct ring *ring, struct record *record)
                                __ATOMIC_ACQ_REL);
 }
 
+/* About how many are in it. */
+static inline uint32_t ring_length(const struct ring *ring)
+{
+    uint32_t head = __atomic_load_n(&ring->head, __ATOMIC_RELAXED);
+    uint32_t length = __atomic_load_n(&ring->tail, __ATOMIC_RELAXED) - head;
+
+    return length < RING_COUNT ? length : RING_COUNT;
+}
+
 /* The oldest, or NULL. */
 static inline struct record *ring_take(struct ring *ring)
 {

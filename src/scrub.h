@@ -2,10 +2,10 @@
 /*
  * scrub.h - freed slots are zero, and what should be zero is verified.
  *
- * Slots are zeroed at free, canary included, by wide stores. Before a slot is
- * handed out again it is read: whole up to 256 bytes, above that its first and
- * last 64 bytes and one drawn line between them. Slots are multiples of 16
- * bytes and 16-byte aligned.
+ * The usable bytes of a slot are zeroed at free by wide stores. Before a slot
+ * is handed out again they are read: whole up to 256 bytes, above that the
+ * first and last 64 bytes and one drawn line between them. Usable sizes are
+ * multiples of 8 and at least 8; slots are 16-byte aligned.
  */
 #ifndef MERLON_SCRUB_H
 #define MERLON_SCRUB_H
@@ -13,19 +13,19 @@
 #include "os.h"
 #include "policy.h"
 
+/* 16 bytes, at any address. */
 typedef uint64_t MAY_ALIAS scrub_pair
-    __attribute__((vector_size(UNIT_BYTES)));
+    __attribute__((vector_size(UNIT_BYTES), aligned(8)));
 
 enum {
     SCRUB_WHOLE_BYTES = 256,
+    SCRUB_SHORT_BYTES = 128, /* up to here without a call */
+    SCRUB_CHECK_BYTES = 80,  /* the same for the check */
     SCRUB_LINE_BYTES = 64,
     SCRUB_PURGE_BYTES = 128 << 10, /* from here on by giving pages back */
+    SCRUB_WORD_BYTES = 8,
 };
 
-/*
- * Up to 128 bytes the stores overlap in the middle instead of looping: slots of
- * (32, 64] bytes are four stores, of (64, 128] eight.
- */
 static ALWAYS_INLINE void scrub_store(uintptr_t at, unsigned pairs)
 {
     for (unsigned i = 0; i < pairs; i++)
@@ -34,92 +34,147 @@ static ALWAYS_INLINE void scrub_store(uintptr_t at, unsigned pairs)
 
 /* Large slots wait long for their reuse: their pages go back meanwhile. Under
    mlockall the kernel refuses; then zeros must be written. */
-static NOINLINE void scrub_large(uintptr_t slot, size_t slot_bytes)
+static inline void scrub_large(uintptr_t slot, size_t usable)
 {
-    if (slot_bytes < SCRUB_PURGE_BYTES || slot_bytes % os_page_bytes() != 0
-        || !os_purge((void *)slot, slot_bytes))
-        __builtin_memset((void *)slot, 0, slot_bytes);
+    if (!SCRUB)
+        return;
+    size_t pages = align_down(usable, os_page_bytes());
+
+    if (usable < SCRUB_PURGE_BYTES - CANARY_BYTES
+        || slot % os_page_bytes() != 0 || !os_purge((void *)slot, pages))
+        pages = 0;
+    __builtin_memset((void *)(slot + pages), 0, usable - pages);
+}
+
+/*
+ * Up to 128 bytes the stores overlap in the middle instead of looping: (32, 64]
+ * bytes are four stores, (64, 80] five, (80, 128] eight. False: the slot has
+ * more, and nothing was done. All that depends on the slot's size is compared
+ * with constants, so that the usable size is never computed.
+ */
+static ALWAYS_INLINE bool scrub_short(uintptr_t slot, size_t slot_bytes)
+{
+    uintptr_t end = slot + slot_bytes - CANARY_BYTES;
+
+    if (!SCRUB)
+        return true;
+    if (slot_bytes <= 2 * UNIT_BYTES + CANARY_BYTES) {
+        if (slot_bytes < UNIT_BYTES + CANARY_BYTES) {
+            *(user_word *)slot = 0;
+            return true;
+        }
+        scrub_store(slot, 1);
+        scrub_store(end - UNIT_BYTES, 1);
+    } else if (slot_bytes <= 4 * UNIT_BYTES + CANARY_BYTES) {
+        scrub_store(slot, 2);
+        scrub_store(end - 2 * UNIT_BYTES, 2);
+    } else if (slot_bytes <= 5 * UNIT_BYTES + CANARY_BYTES) {
+        scrub_store(slot, 3);
+        scrub_store(end - 2 * UNIT_BYTES, 2);
+    } else if (slot_bytes <= SCRUB_SHORT_BYTES + CANARY_BYTES) {
+        scrub_store(slot, 4);
+        scrub_store(end - 4 * UNIT_BYTES, 4);
+    } else {
+        return false;
+    }
+    return true;
 }
 
 static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)
 {
-    if (!SCRUB)
-        return;
-    uintptr_t end = slot + slot_bytes;
-    if (slot_bytes <= 2 * UNIT_BYTES) {
-        scrub_store(slot, 1);
-        scrub_store(end - UNIT_BYTES, 1);
-    } else if (slot_bytes <= 4 * UNIT_BYTES) {
-        scrub_store(slot, 2);
-        scrub_store(end - 2 * UNIT_BYTES, 2);
-    } else if (slot_bytes <= 8 * UNIT_BYTES) {
-        scrub_store(slot, 4);
-        scrub_store(end - 4 * UNIT_BYTES, 4);
-    } else {
-        scrub_large(slot, slot_bytes);
-    }
+    if (!scrub_short(slot, slot_bytes))
+        scrub_large(slot, slot_bytes - CANARY_BYTES);
 }
 
-static ALWAYS_INLINE scrub_pair scrub_sum(uintptr_t at, unsigned pairs)
+/* One to five words from here on, in one sum; `words` is constant. Written out,
+   for no compiler unrolls it. */
+static ALWAYS_INLINE uint64_t scrub_words(uintptr_t at, unsigned words)
 {
-    scrub_pair sum = { 0, 0 };
+    const user_word *word = (const user_word *)at;
+    uint64_t sum = word[0];
 
-    for (unsigned i = 0; i < pairs; i++)
-        sum |= ((const scrub_pair *)at)[i];
+    if (words > 1)
+        sum |= word[1];
+    if (words > 2)
+        sum |= word[2] | word[3];
+    if (words > 4)
+        sum |= word[4];
     return sum;
 }
 
-static ALWAYS_INLINE bool scrub_is_zero(scrub_pair sum)
+/* The same of 64 bytes. */
+static ALWAYS_INLINE scrub_pair scrub_line(uintptr_t at)
 {
-    return (sum[0] | sum[1]) == 0;
+    const scrub_pair *pair = (const scrub_pair *)at;
+
+    return pair[0] | pair[1] | pair[2] | pair[3];
 }
 
-/* Any multiple of 16 bytes. */
+/* Any multiple of 8 bytes. */
 static inline bool scrub_range_is_zero(uintptr_t slot, size_t bytes)
 {
-    scrub_pair sum = { 0, 0 };
+    uint64_t sum = 0;
 
-    for (uintptr_t at = slot; at != slot + bytes; at += UNIT_BYTES)
-        sum |= *(const scrub_pair *)at;
-    return scrub_is_zero(sum);
+    for (uintptr_t at = slot; at != slot + bytes; at += SCRUB_WORD_BYTES)
+        sum |= *(const user_word *)at;
+    return sum == 0;
 }
 
 /* Whole up to 256 bytes; above, the ends and a line that `*draw` chooses. It
    is secret and changes each time. */
-static inline bool scrub_is_long_whole(uintptr_t slot, size_t slot_bytes,
-                                       uint32_t *draw)
+static inline uint64_t scrub_long_sum(uintptr_t slot, size_t usable,
+                                      uint32_t *draw)
 {
-    uintptr_t end = slot + slot_bytes;
+    uintptr_t end = slot + usable;
+    scrub_pair sum = scrub_line(slot) | scrub_line(end - SCRUB_LINE_BYTES);
 
-    if (slot_bytes <= SCRUB_WHOLE_BYTES)
-        return scrub_is_zero(scrub_sum(slot, 8)
-                             | scrub_sum(end - 8 * UNIT_BYTES, 8));
-    size_t lines = slot_bytes / SCRUB_LINE_BYTES;
-    *draw = *draw * 1664525U + 1013904223U;
-    size_t line = (size_t)(((uint64_t)*draw * lines) >> 32);
-    return scrub_is_zero(scrub_sum(slot, 4)
-                         | scrub_sum(slot + line * SCRUB_LINE_BYTES, 4)
-                         | scrub_sum(end - 4 * UNIT_BYTES, 4));
+    if (usable > 2 * SCRUB_LINE_BYTES && usable <= SCRUB_WHOLE_BYTES) {
+        sum |= scrub_line(slot + SCRUB_LINE_BYTES)
+            | scrub_line(end - (size_t)2 * SCRUB_LINE_BYTES);
+    } else if (usable > SCRUB_WHOLE_BYTES) {
+        size_t lines = usable / SCRUB_LINE_BYTES;
+        *draw = *draw * 1664525U + 1013904223U;
+        size_t line = (size_t)(((uint64_t)*draw * lines) >> 32);
+        sum |= scrub_line(slot + line * SCRUB_LINE_BYTES);
+    }
+    return sum[0] | sum[1];
 }
 
-/* Is a slot that was scrubbed still zero? */
+/* Zero, if slots of up to 80 usable bytes are zero still. *large: the slot has
+   more, and was not looked at. */
+static ALWAYS_INLINE uint64_t scrub_short_sum(uintptr_t slot,
+                                              size_t slot_bytes, bool *large)
+{
+    uintptr_t end = slot + slot_bytes - CANARY_BYTES;
+
+    *large = false;
+    if (!WRITE_CHECK)
+        return 0;
+    if (slot_bytes <= UNIT_BYTES + CANARY_BYTES)
+        return scrub_words(slot, 1) | scrub_words(end - SCRUB_WORD_BYTES, 1);
+    if (slot_bytes <= 2 * UNIT_BYTES + CANARY_BYTES)
+        return scrub_words(slot, 2)
+            | scrub_words(end - 2 * SCRUB_WORD_BYTES, 2);
+    if (slot_bytes <= 4 * UNIT_BYTES + CANARY_BYTES)
+        return scrub_words(slot, 4)
+            | scrub_words(end - 4 * SCRUB_WORD_BYTES, 4);
+    if (slot_bytes <= SCRUB_CHECK_BYTES + CANARY_BYTES)
+        return scrub_words(slot, 5)
+            | scrub_words(end - 5 * SCRUB_WORD_BYTES, 5);
+    *large = true;
+    return 0;
+}
+
+/* Are the usable bytes of a slot that was scrubbed still zero? */
 static ALWAYS_INLINE bool scrub_is_whole(uintptr_t slot, size_t slot_bytes,
                                          uint32_t *draw)
 {
-    uintptr_t end = slot + slot_bytes;
+    bool large;
+    uint64_t sum = scrub_short_sum(slot, slot_bytes, &large);
 
-    if (!WRITE_CHECK)
-        return true;
-    if (slot_bytes <= 2 * UNIT_BYTES)
-        return scrub_is_zero(scrub_sum(slot, 1)
-                             | scrub_sum(end - UNIT_BYTES, 1));
-    if (slot_bytes <= 4 * UNIT_BYTES)
-        return scrub_is_zero(scrub_sum(slot, 2)
-                             | scrub_sum(end - 2 * UNIT_BYTES, 2));
-    if (slot_bytes <= 8 * UNIT_BYTES)
-        return scrub_is_zero(scrub_sum(slot, 4)
-                             | scrub_sum(end - 4 * UNIT_BYTES, 4));
-    return scrub_is_long_whole(slot, slot_bytes, draw);
+    if (large)
+        sum = scrub_long_sum(slot, slot_bytes - CANARY_BYTES, draw);
+    return sum == 0;
 }
 
 #endif

@@ -27,8 +27,8 @@ const uint8_t class_table[CLASS_TABLE_COUNT] = {
 unsigned class_slab_granules(unsigned class)
 {
     size_t slot_bytes = class_slot_bytes(class);
-    /* A random order needs enough slots to choose among. */
-    size_t slots = !RANDOM_ORDER ? 8 : slot_bytes <= 64 * 1024 ? 32 : 8;
+    bool many = RANDOM_ORDER && slot_bytes <= CLASS_SLOTS_WANTED_BYTES;
+    size_t slots = many ? CLASS_SLOTS_WANTED : 8;
     size_t granules = bits_round_up_power(slots * slot_bytes) >> GRANULE_SHIFT;
 
     return granules == 0 ? 1 : (unsigned)size_min(granules, SLAB_GRANULES_MAX);
@@ -37,8 +37,12 @@ unsigned class_slab_granules(unsigned class)
 unsigned class_slab_slots(unsigned class, size_t guard_bytes)
 {
     size_t bytes = (size_t)class_slab_granules(class) << GRANULE_SHIFT;
+    size_t slot_bytes = class_slot_bytes(class);
+    size_t slots = (bytes - guard_bytes) / slot_bytes;
 
-    return (unsigned)((bytes - guard_bytes) / class_slot_bytes(class));
+    if (RANDOM_ORDER && slot_bytes >= CLASS_SLOTS_MANY_BYTES)
+        slots = size_min(slots, CLASS_SLOTS_WANTED);
+    return (unsigned)slots;
 }
 
 unsigned class_of_aligned(size_t request, size_t alignment)

@@ -29,6 +29,13 @@ enum {
     CLASS_TABLE_COUNT = 1024 + 1,
 
     SLAB_GRANULES_MAX = 64,
+
+    /* With a random order a slab has this many slots, up to 64 KiB each: two
+       allocations in a row are neighbours by a chance of 2 in so many. Small
+       address spaces cannot afford it. */
+    CLASS_SLOTS_WANTED = sizeof(void *) == 8 ? 72 : 32,
+    CLASS_SLOTS_WANTED_BYTES = 64 << 10,
+    CLASS_SLOTS_MANY_BYTES = 1 << 10, /* from here on it has no more */
 };
 
 /*

@@ -10,9 +10,10 @@
 enum {
     STRETCH_BYTES = 8192, /* fresh slots are touched about this much at once */
     STRETCH_SLOTS = 32,
-    STRETCH_BYTES_MAX = 2 << 20,
-    RESERVE_BYTES_MAX = 512 << 10,
-    VERIFY_SLOTS = 64,
+    STRETCH_BYTES_MAX = 2 << 20, /* in a class that is not seen to grow */
+    /* What rests is resident: of large slots fewer must do. */
+    REST_BYTES_MAX = 2 << 20,
+    REST_SLOTS_MIN = 16,
 };
 
 uint64_t *slab_state_words(const struct record *slab)
@@ -25,6 +26,38 @@ uint64_t *slab_pending_words(const struct record *slab)
     return record_bits(arena_at(slab->arena)->pending, record_index(slab));
 }
 
+uint64_t *slab_batch_words(const struct record *slab)
+{
+    return record_bits(arena_at(slab->arena)->batch, record_index(slab));
+}
+
+/* Under isolation a slab that was not purged meanwhile is as it was left: its
+   key, its canaries and what is zero. */
+static bool reopen(struct record *slab, unsigned class)
+{
+    return SLOT_MAP && CLASS_ISOLATION && slab->tenant == class + 1
+        && !slab->zeroed;
+}
+
+static void open_anew(struct record *slab, unsigned class,
+                      struct stream *stream)
+{
+    if (SLOT_MAP && slab->tenant == class + 1)
+        shares_clear(slab);
+    slab->slot_bytes = (uint32_t)class_slot_bytes(class);
+    slab->slots = class_slab_slots(class, guard_slab_bytes());
+    slab->fresh = 0;
+    slab->wake = (uint16_t)size_max(1, size_min(slab->slots / 8, 32));
+    if (SLAB_KEY) {
+        slab->key.word[0] = stream_draw(stream);
+        slab->key.word[1] = stream_draw(stream);
+    }
+    if (SLOT_MAP)
+        shares_open(slab, RANDOM_STREAM ? stream_draw(stream) : ~0ULL / 3);
+    else
+        slab->list = NULL;
+}
+
 void slab_open(struct record *slab, unsigned class, struct stream *stream)
 {
     unsigned granules = class_slab_granules(class);
@@ -34,20 +67,11 @@ void slab_open(struct record *slab, unsigned class, struct stream *stream)
 
     if (!guarded)
         guard_slab(slab->base, bytes);
-    slab->slot_bytes = (uint32_t)class_slot_bytes(class);
-    slab->slots = class_slab_slots(class, guard_slab_bytes());
-    slab->fresh = 0;
-    slab->queue = 0;
-    slab->list = NULL;
-    slab->use = 0;
+    if (!reopen(slab, class))
+        open_anew(slab, class, stream);
     slab->until = 0;
     slab->rest = 0;
     slab->next = slab->previous = NULL;
-    slab->wake = (uint16_t)size_max(1, size_min(slab->slots / 8, 32));
-    if (SLAB_KEY) {
-        slab->key.word[0] = stream_draw(stream);
-        slab->key.word[1] = stream_draw(stream);
-    }
     for (unsigned i = 0; i < granules; i++) {
         slab[i].slab = slab;
         slab[i].arena = slab->arena;
@@ -65,26 +89,28 @@ void slab_own(struct record *slab, struct heap *owner)
         __atomic_store_n(&slab[i].owner, owner, __ATOMIC_RELAXED);
 }
 
-static uint32_t take_queued(struct record *slab, uint32_t *slots,
-                            uint32_t room, uint32_t reserve,
-                            struct die_call call);
-
-void slab_verify(struct record *slab, struct die_call call)
+void slab_verify(struct record *slab, bool wipe, struct die_call call)
 {
-    uint32_t slots[VERIFY_SLOTS];
+    uint32_t draw = SLOT_MAP ? (uint32_t)record_shares(slab)->mask : 0;
 
-    if (!SLOT_QUEUE || !SCRUB)
-        return;
-    /* Taking the queue out verifies its links and makes them zero. */
-    while (slab_queued(slab) != 0) {
-        uint32_t count = take_queued(slab, slots, VERIFY_SLOTS, 0, call);
-        for (uint32_t i = 0; WRITE_CHECK && i < count; i++) {
-            if (unlikely(*(user_word *)(slab->base + slots[i]) != 0)) {
-                struct die_facts facts =
-                    slab_facts(slab, slab->base + slots[i], call);
-                die(DIE_WRITE_AFTER_FREE, &facts);
-            }
+    for (uint32_t i = 0; SCRUB && i < slab->fresh; i++) {
+        uintptr_t slot = slab->base + (size_t)i * slab->slot_bytes;
+        bool whole = !canary_stays(slab->slot_bytes)
+            || canary_is_whole(&slab->key, slot, slab->slot_bytes);
+        if (wipe)
+            canary_clear(slot, slab->slot_bytes);
+        if (unlikely(!scrub_is_whole(slot, slab->slot_bytes, &draw)
+                     || (WRITE_CHECK && !whole))) {
+            struct die_facts facts = slab_facts(slab, slot, call);
+            facts.detail = "noticed when the slab was given back";
+            if (wipe)
+                __builtin_memset((void *)slot, 0, slab->slot_bytes);
+            die(DIE_WRITE_AFTER_FREE, &facts);
         }
+    }
+    if (SLOT_MAP && wipe) {
+        shares_clear(slab);
+        slab->fresh = 0;
     }
 }
 
@@ -92,95 +118,37 @@ void slab_close(struct record *slab)
 {
     unsigned granules = class_slab_granules(record_class(slab));
 
+    guard_slab_end(slab->base, (size_t)granules << GRANULE_SHIFT);
     for (unsigned i = 0; i < granules; i++) {
         __atomic_store_n(&slab[i].owner, NULL, __ATOMIC_RELAXED);
         slab[i].kind = RECORD_NONE;
     }
 }
 
-uint32_t slab_reserve(const struct record *slab, bool alone)
+uint32_t slab_delay(const struct record *slab)
 {
     if (!DELAYED_REUSE)
         return 0;
-    /* One slab alone waits for half of itself; several wait for each other,
-       since slabs are reused first in, first out. */
-    uint32_t reserve = alone ? slab->slots / 2 : slab->slots / 8;
-    /* Waiting slots are resident: of large ones few must do. */
-    uint32_t most = (uint32_t)size_max(RESERVE_BYTES_MAX / slab->slot_bytes, 2);
-    reserve = (uint32_t)size_max(reserve, 16);
-    reserve = (uint32_t)size_min(reserve, most);
-    return (uint32_t)size_min(reserve, slab->slots - slab->slots / 4);
+    size_t most = REST_BYTES_MAX / slab->slot_bytes;
+    return (uint32_t)size_max(size_min(slab->slots / 2, most), REST_SLOTS_MIN);
 }
 
 /* The next stretch of slots that nobody has touched yet. */
-static uint32_t stretch(const struct record *slab, uint32_t room)
+static uint32_t stretch(const struct record *slab, uint32_t room, bool grows)
 {
+    size_t left = slab->slots - slab->fresh;
     size_t count = size_max(STRETCH_BYTES / slab->slot_bytes, STRETCH_SLOTS);
 
-    /* The stretch doubles as the class grows. */
-    count = size_max(count, slab->fresh);
-    count = size_min(count, size_max(STRETCH_BYTES_MAX / slab->slot_bytes, 1));
-    count = size_min(count, slab->slots - slab->fresh);
+    /* The stretch doubles as the class grows: few pages for few objects, but
+       of many objects no two in a row are likely to be neighbours. */
+    count = grows ? room : size_max(count, slab->fresh);
+    if (!grows)
+        count = size_min(count, size_max(STRETCH_BYTES_MAX / slab->slot_bytes,
+                                         1));
+    /* No small rest that would have to stand for itself. */
+    if (left < count + STRETCH_SLOTS)
+        count = left;
     return (uint32_t)size_min(count, room);
-}
-
-/* A queue whose link does not verify: its slots are given up for ever. */
-static void give_up_queue(struct record *slab, enum die_kind kind,
-                          uint32_t offset, struct die_call call)
-{
-    struct die_facts facts = slab_facts(slab, slab->base + offset, call);
-
-    die(kind, &facts);
-    slab->queue = 0;
-}
-
-void slab_report_tail(struct record *slab)
-{
-    struct die_call none = { 0 };
-    struct die_facts facts =
-        slab_facts(slab, slab->base + slab_tail(slab), none);
-
-    facts.detail = "noticed when the next slot was freed";
-    die(DIE_WRITE_AFTER_FREE, &facts);
-}
-
-/*
- * The oldest slots of the queue, up to `reserve` that stay. Everything the
- * loop needs is in locals: it is the larger half of a refill.
- */
-static uint32_t take_queued(struct record *slab, uint32_t *slots,
-                            uint32_t room, uint32_t reserve,
-                            struct die_call call)
-{
-    const struct slab_key key = slab->key;
-    uintptr_t base = slab->base;
-    uint32_t end = slab->slots * slab->slot_bytes;
-    uint32_t head = slab->head;
-    uint32_t queued = slab_queued(slab);
-    uint32_t count = queued > reserve ? queued - reserve : 0;
-
-    if (count > room)
-        count = room;
-    for (uint32_t i = 0; i < count; i++) {
-        user_word *slot = (user_word *)(base + head);
-        slots[i] = head;
-        if (i + 1 == queued)
-            break; /* the last slot holds no link */
-        bool sound = link_decode(&key, slots[i], slab->use + i, *slot, &head);
-        if (SCRUB)
-            *slot = 0;
-        /* Encoded links are bound by their check; the division is for builds
-           without it. */
-        if (unlikely(!sound || head >= end
-                     || (!ENCODED_LINKS && head % slab->slot_bytes != 0))) {
-            give_up_queue(slab, DIE_LINK, slots[i], call);
-            return i;
-        }
-    }
-    slab->head = head;
-    slab->use += count;
-    slab->queue = slab_queue_word(queued - count, slab_tail(slab));
-    return count;
 }
 
 /*
@@ -198,29 +166,36 @@ static void touch(const struct record *slab, uint32_t from, uint32_t count)
         __atomic_fetch_or((uint8_t *)at, 0, __ATOMIC_RELAXED);
 }
 
-static uint32_t take_fresh(struct record *slab, uint32_t *slots, uint32_t room)
+static void take_fresh(struct record *slab, struct hand *hand, bool grows)
 {
-    uint32_t count = stretch(slab, room);
+    uint32_t count = stretch(slab, hand->room - hand->count, grows);
+    uint32_t offset = slab->fresh * slab->slot_bytes;
 
-    if (WRITE_CHECK && slab->slot_bytes <= SCRUB_WHOLE_BYTES)
+    bool small = canary_stays(slab->slot_bytes);
+
+    order_draw(&hand->noise, hand->count, count, hand->stream);
+    if (WRITE_CHECK && small)
         touch(slab, slab->fresh, count);
-
-    /* In an earlier life of the slab they were scrubbed, links included. */
-    for (uint32_t i = 0; i < count; i++)
-        slots[i] = (slab->fresh + i) * slab->slot_bytes;
     slab->fresh += count;
-    return count;
+    /* Their state bits are zero, and so is their memory. */
+    for (; count > 0; count--, offset += slab->slot_bytes) {
+        if (small)
+            canary_write(&slab->key, slab->base + offset, slab->slot_bytes);
+        hand_put(hand, hand->count++, offset);
+    }
 }
 
-uint32_t slab_take_queue(struct record *slab, uint32_t *slots, uint32_t room,
-                         uint32_t reserve, struct die_call call)
+void slab_take(struct record *slab, struct hand *hand, uint32_t now,
+               bool patient, bool grows, struct die_call call)
 {
-    uint32_t taken = take_queued(slab, slots, room, reserve, call);
+    uint32_t before = hand->count;
+    uint32_t delay = patient ? slab_delay(slab) : 0;
+    uint32_t least = patient ? (uint32_t)size_max(slab->slots / 8, 1) : 1;
 
-    if (taken < room && slab->fresh < slab->slots)
-        taken += take_fresh(slab, slots + taken, room - taken);
-    slab->until += taken;
-    return taken;
+    shares_take(slab, hand, now, delay, least, call);
+    if (hand->count == before && slab->fresh < slab->slots)
+        take_fresh(slab, hand, grows);
+    slab->until += hand->count - before;
 }
 
 /* Link a stretch of fresh slots into a list. */

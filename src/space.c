@@ -3,7 +3,7 @@
  * space.c - reserving and growing.
  *
  * Layout of the metadata of an arena, each part on pages of its own:
- *   slab words | span words | records | state bits | pending bits | heaps
+ *   slab words | span words | records | state, batch, pending bits | heaps
  * Parts are readable from the start (an untouched page is the kernel's page of
  * zeros: "nothing starts here") and become writable as the windows grow.
  */
@@ -55,7 +55,7 @@ static size_t random_offset(size_t bound, size_t step)
 
 /* The sizes of the metadata's parts, in order. */
 struct layout {
-    size_t slab_words, span_words, records, state, pending, heaps, total;
+    size_t slab_words, span_words, records, state, batch, pending, heaps, total;
 };
 
 static size_t pages(size_t bytes)
@@ -76,13 +76,13 @@ static void lay_out(struct layout *l, size_t slab_bytes, size_t span_bytes,
                           * sizeof(struct granule_word));
     l->records = pages((slab_granules + span_granules)
                        * sizeof(struct record));
-    l->state = EXACT_STATE ? pages(bits) : 0;
+    l->state = l->batch = SLOT_MAP ? pages(bits) : 0;
     l->pending = STRICT_REMOTE ? pages(bits) : 0;
     /* Small arenas need room for a few hundred heaps all the same. */
     l->heaps = !first ? 0
         : pages(slab_bytes / (slab_bytes >> 30 ? HEAPS_SHARE : 4));
     l->total = l->slab_words + l->span_words + l->records + l->state
-        + l->pending + l->heaps;
+        + l->batch + l->pending + l->heaps;
 }
 
 static void place(struct arena *arena, const struct layout *l, uint8_t *at)
@@ -95,30 +95,24 @@ static void place(struct arena *arena, const struct layout *l, uint8_t *at)
     at += l->records;
     arena->state = (uint64_t *)at;
     at += l->state;
+    arena->batch = (uint64_t *)at;
+    at += l->batch;
     arena->pending = (uint64_t *)at;
     at += l->pending;
     arena->heaps = at;
+    arena->heaps_bytes = l->heaps;
     extent_open(&arena->heaps_extent, l->heaps / os_page_bytes());
 }
 
-/* Make memory writable, and have it in core dumps: readers of a core want to
-   know what we know. */
-static bool commit(uintptr_t begin, size_t bytes)
-{
-    if (!os_commit((void *)begin, bytes))
-        return false;
-    os_dump((void *)begin, bytes, true);
-    return true;
-}
-
-/* Make the metadata of granules [from, to) of a part writable. */
+/* Make a part of an array writable, and let cores have it. */
 static bool commit_range(void *array, size_t from_bytes, size_t to_bytes)
 {
     uintptr_t page = os_page_bytes();
     uintptr_t begin = align_down((uintptr_t)array + from_bytes, page);
     uintptr_t end = align_up((uintptr_t)array + to_bytes, page);
 
-    return begin == end || commit(begin, end - begin);
+    return begin == end || (os_commit((void *)begin, end - begin)
+                            && os_dump((void *)begin, end - begin));
 }
 
 static bool commit_words(struct granules *g, size_t from, size_t to)
@@ -154,14 +148,16 @@ bool space_grow(struct arena *arena, struct granules *g, size_t to)
     if (from == 0 && !spans)
         begin_slabs(arena);
     if (!extent_claim(&g->extent, to)
-        || !commit(arena->base + ((skip + from) << GRANULE_SHIFT),
-                   (to - from) << GRANULE_SHIFT)
+        || !commit_range((void *)arena->base, (skip + from) << GRANULE_SHIFT,
+                         (skip + to) << GRANULE_SHIFT)
         || !commit_words(g, from, to)
         || !commit_range(arena->records, (skip + from) * size,
                          (skip + to) * size))
         return false;
-    if (EXACT_STATE && !spans
-        && !commit_range(arena->state, from * bit_bytes, to * bit_bytes))
+    if (SLOT_MAP && !spans
+        && (!commit_range(arena->state, from * bit_bytes, to * bit_bytes)
+            || !commit_range(arena->batch, from * bit_bytes,
+                             to * bit_bytes)))
         return false;
     if (STRICT_REMOTE && !spans
         && !commit_range(arena->pending, from * bit_bytes, to * bit_bytes))
@@ -199,8 +195,6 @@ static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
             os_release(memory, user);
         return false;
     }
-    os_dump(memory, user, false);
-    os_dump(records, meta, false);
     arena->base = align_up((uintptr_t)memory
                            + random_offset(slack, arena_alignment),
                            arena_alignment);

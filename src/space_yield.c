@@ -78,8 +78,10 @@ static void yield_slabs(struct arena *arena, size_t old, size_t kept)
         kept / GRANULES_WORD, old / GRANULES_WORD);
     cut(area_of(arena->records, arena->records + arena_span_index(arena),
                 sizeof(struct record)), kept, old);
-    if (EXACT_STATE)
-        cut(area_of(arena->state, arena->pending, bits), kept, old);
+    if (SLOT_MAP) {
+        cut(area_of(arena->state, arena->batch, bits), kept, old);
+        cut(area_of(arena->batch, arena->pending, bits), kept, old);
+    }
     if (STRICT_REMOTE)
         cut(area_of(arena->pending, arena->heaps, bits), kept, old);
 }
@@ -100,6 +102,8 @@ static void yield_heaps(struct arena *arena, size_t old, size_t spare)
 {
     size_t kept = extent_cut(&arena->heaps_extent, spare / os_page_bytes());
 
+    __atomic_store_n(&arena->heaps_bytes, kept * os_page_bytes(),
+                     __ATOMIC_RELAXED);
     cut(area_of(arena->heaps, (void *)arena->meta.end, os_page_bytes()),
         kept, old);
 }
@@ -114,8 +118,11 @@ static bool lower_bounds(struct arena *arena, size_t slabs, size_t spans,
         return false;
     __atomic_store_n(&arena->slab_bytes, slabs, __ATOMIC_RELAXED);
     __atomic_store_n(&arena->span_bytes, spans, __ATOMIC_RELAXED);
-    if (first)
+    if (first) {
         __atomic_store_n(&MAP->slab_bytes, slabs, __ATOMIC_RELAXED);
+        __atomic_store_n(&MAP->slab_units, slabs >> UNIT_SHIFT,
+                         __ATOMIC_RELAXED);
+    }
     if (first && SEALED_STATE)
         os_protect_read(&merlon_map_page, page);
     /* Before anything is unmapped. */
@@ -233,7 +240,7 @@ size_t space_idle_bytes(const struct arena *arena)
         + __atomic_load_n(&arena->spans.lost, __ATOMIC_RELAXED);
     size_t idle = granules > taken ? granules - taken : 0;
     size_t meta = sizeof(struct record) + BIT_WORDS_PER_GRANULE
-        * sizeof(uint64_t) * (size_t)(EXACT_STATE + STRICT_REMOTE);
+        * sizeof(uint64_t) * (size_t)(2 * SLOT_MAP + STRICT_REMOTE);
 
     return (idle << GRANULE_SHIFT) + granules * meta
         + extent_size(&arena->heaps_extent) * os_page_bytes();

@@ -19,7 +19,7 @@ size_t span_live_bytes, span_born_count, span_freed_count;
 /* Freed ranges under GUARD_PAGES: inaccessible until they leave the ring. In
    address space they take at most a share of the first arena. */
 static struct ring quarantine;
-static size_t quarantine_bytes, quarantine_count;
+size_t span_quarantine_bytes, span_quarantine_count;
 
 enum {
     /* Above this, pages are closed by protecting them, which costs mappings;
@@ -229,9 +229,9 @@ static void let_out(struct record *span)
     size_t front = size_min(span->base - begin,
                             GUARD_SPAN_PAGES_MAX * os_page_bytes());
 
-    __atomic_fetch_sub(&quarantine_bytes, range_end(span) - begin,
+    __atomic_fetch_sub(&span_quarantine_bytes, range_end(span) - begin,
                        __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&quarantine_count, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&span_quarantine_count, 1, __ATOMIC_RELAXED);
     if (unlock(span->base, span->span_bytes,
                span->span_bytes <= GUARD_WHOLE_BYTES_MAX)
         && unlock(span->base - front, front, true)
@@ -245,9 +245,10 @@ static void enter_quarantine(struct record *span)
     size_t bytes = range_end(span) - range_base(span);
     size_t limit = arena_at(0)->span_bytes / QUARANTINE_SHARE;
     /* Relaxed: a budget. */
-    size_t sum = __atomic_add_fetch(&quarantine_bytes, bytes,
+    size_t sum = __atomic_add_fetch(&span_quarantine_bytes, bytes,
                                     __ATOMIC_RELAXED);
-    size_t count = __atomic_add_fetch(&quarantine_count, 1, __ATOMIC_RELAXED);
+    size_t count = __atomic_add_fetch(&span_quarantine_count, 1,
+                                      __ATOMIC_RELAXED);
     struct record *oldest = ring_put(&quarantine, span);
 
     if (oldest)
@@ -255,8 +256,8 @@ static void enter_quarantine(struct record *span)
     while ((sum > limit || count > QUARANTINE_COUNT_MAX)
            && (oldest = ring_take(&quarantine))) {
         let_out(oldest);
-        sum = __atomic_load_n(&quarantine_bytes, __ATOMIC_RELAXED);
-        count = __atomic_load_n(&quarantine_count, __ATOMIC_RELAXED);
+        sum = __atomic_load_n(&span_quarantine_bytes, __ATOMIC_RELAXED);
+        count = __atomic_load_n(&span_quarantine_count, __ATOMIC_RELAXED);
     }
 }
 

@@ -56,6 +56,9 @@ bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all);
    many there ever were, at the price of one. */
 extern size_t span_live_bytes, span_born_count, span_freed_count;
 
+/* Freed ranges that wait, under GUARD_PAGES: address space, and how many. */
+extern size_t span_quarantine_bytes, span_quarantine_count;
+
 static inline size_t span_live_count(void)
 {
     /* Acquire: in this order, so that it is hardly ever below zero. */

@@ -34,6 +34,7 @@ bool thread_start(void)
 
 static struct heap *open_heap(void)
 {
+    process_watch_forks();
     struct heap *heap = heap_open();
 
     if (heap)
@@ -48,7 +49,7 @@ static void renew(struct heap *heap)
     heap->generation = process_generation();
     if (RANDOM_STREAM)
         stream_reset(heap_stream(heap));
-    if (!SLOT_QUEUE || !RANDOM_ORDER)
+    if (!SLOT_MAP || !RANDOM_ORDER)
         return;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
         struct stock *stock = heap_stock(heap, class);

@@ -299,6 +299,7 @@ START_TEST(info_is_well_formed)
     ck_assert_ptr_nonnull(strstr(text, merlon_version()));
     ck_assert_ptr_nonnull(strstr(text, "<total type=\"mmap\" count=\""));
     ck_assert_ptr_null(strstr(text, "\"mmap\" count=\"0\""));
+    ck_assert_ptr_nonnull(strstr(text, "<class bytes=\"112\" slabs=\""));
     free(text);
     m.free(p);
     m.free(q);

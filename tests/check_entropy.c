@@ -147,7 +147,7 @@ END_TEST
 
 START_TEST(a_shuffle_is_a_permutation)
 {
-    enum { MOST = 300 };
+    enum { MOST = ORDER_SLOTS_MAX };
     uint32_t slots[MOST + 1];
 
     for (uint32_t count = 0; count <= MOST; count++) {

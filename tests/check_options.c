@@ -5,6 +5,7 @@
 #include "options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "support/suite.h"
 
@@ -21,6 +22,9 @@ struct good {
 #define AFTER(error, mismatch, fd, bytes)                                    \
     {.on_error = OPTION_##error, .size_mismatch = OPTION_##mismatch,         \
      .report_fd = fd, .arena_bytes = bytes}
+#define STATISTICS(text)                                                     \
+    {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,               \
+     .report_fd = 2, .statistics = text}
 
 static const struct good good[] = {
     {"own_malloc=report",
@@ -49,6 +53,9 @@ static const struct good good[] = {
     {",report_fd=9,,arena=1M,", AFTER(ABORT, REPORT, 9, MIB)},
     {"on_error=report,size_mismatch=abort,report_fd=7,arena=1G",
      AFTER(REPORT, ABORT, 7, (size_t)1 << 30)},
+    {"statistics=exit", STATISTICS("exit")},
+    {"statistics=/a b=c", STATISTICS("/a b=c")},
+    {"statistics=/long,statistics=/s", STATISTICS("/s")},
 };
 
 /* Each is refused, alone and in the midst of others. */
@@ -67,7 +74,9 @@ static const char *const bad_parts[] = {
     "arena=18446744073709551616", "arena=99999999999999999999999999",
     "arena=18014398509481984K", "arena=17592186044416M",
     "arena=17179869184G", "arena=16777216T",
-    "own_malloc", "own_malloc=", "own_malloc=abort", "own_malloc=yes",
+    "own_malloc", "own_malloc=", "own_malloc=yes",
+    "statistics", "statistics=", "statistics=Exit", "statistics=exit2",
+    "statistics=file", "statistics=./file", "statistics= /file",
     "=", "=abort", "abort", "x=y", " ", "arena;1", "on_error=abort;arena=1",
 };
 
@@ -79,6 +88,8 @@ static void same(const struct options *a, const struct options *b,
     ck_assert_msg(a->own_malloc == b->own_malloc, "own_malloc: %s", text);
     ck_assert_msg(a->report_fd == b->report_fd, "report_fd: %s", text);
     ck_assert_msg(a->arena_bytes == b->arena_bytes, "arena: %s", text);
+    ck_assert_msg(strcmp(a->statistics, b->statistics) == 0, "statistics: %s",
+                  text);
 }
 
 START_TEST(good_ones_are_applied)

@@ -44,7 +44,10 @@ static void scrub_at(unsigned char *slot, size_t bytes)
 {
     memset(buffer, FILL, total);
     scrub((uintptr_t)slot, bytes);
-    expect_bytes(slot, bytes, SCRUB ? 0 : FILL, "inside", bytes);
+    expect_bytes(slot, bytes - CANARY_BYTES, SCRUB ? 0 : FILL, "inside",
+                 bytes);
+    expect_bytes(slot + bytes - CANARY_BYTES, CANARY_BYTES, FILL, "canary",
+                 bytes);
     expect_bytes(buffer, (size_t)(slot - buffer), FILL, "before", bytes);
     expect_bytes(slot + bytes, (size_t)(buffer + total - slot) - bytes, FILL,
                  "behind", bytes);
@@ -86,12 +89,14 @@ START_TEST(changes_are_seen)
         /* What is beside the slot is nobody's business. */
         memset(slot - UNIT_BYTES, FILL, UNIT_BYTES);
         memset(slot, 0, bytes);
-        memset(slot + bytes, FILL, AROUND);
+        memset(slot + bytes - CANARY_BYTES, FILL, AROUND + CANARY_BYTES);
         for (int i = 0; i < 64; i++)
             if (!scrub_is_whole((uintptr_t)slot, bytes, &draw))
                 ck_abort_msg("size %zu is whole", bytes);
-        for (size_t at = 0; at < bytes; at++)
-            if (bytes <= SCRUB_WHOLE_BYTES || at < LINE || at >= bytes - LINE)
+        size_t usable = bytes - CANARY_BYTES;
+        for (size_t at = 0; at < usable; at++)
+            if (usable <= SCRUB_WHOLE_BYTES || at < LINE
+                || at >= usable - LINE)
                 poke(slot, bytes, at, &draw);
     }
 }
@@ -107,7 +112,7 @@ START_TEST(every_line_is_drawn)
 
     if (!WRITE_CHECK)
         return;
-    for (size_t at = LINE; at < BYTES - LINE; at += LINE) {
+    for (size_t at = LINE; at < BYTES - 2 * LINE; at += LINE) {
         int seen = 0;
         slot[at + at / LINE] = 1;
         for (int i = 0; i < DRAWS; i++)
@@ -124,7 +129,7 @@ START_TEST(ranges)
 {
     unsigned char *slot = buffer + front;
 
-    for (size_t bytes = 0; bytes <= 1024; bytes += UNIT_BYTES) {
+    for (size_t bytes = 0; bytes <= 1024; bytes += SCRUB_WORD_BYTES) {
         slot[bytes] = 1;
         ck_assert(scrub_range_is_zero((uintptr_t)slot, bytes));
         slot[bytes] = 0;

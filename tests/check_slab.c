@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_slab.c - one slab without a heap: every slot comes once, in the right
- * order, counted, and from memory that nobody touched before.
+ * check_slab.c - one slab without a heap: every slot comes once, counted, from
+ * memory that nobody touched before, and again when it has rested.
  *
  * Loop tests take a class each, every eighth and the largest.
  */
@@ -18,12 +18,18 @@
 #include "support/death.h"
 #include "support/suite.h"
 
-enum { SLOTS_MAX = GRANULE_BYTES / UNIT_BYTES, STEP = 8 };
+enum {
+    SLOTS_MAX = GRANULE_BYTES / UNIT_BYTES,
+    STEP = 8,
+    /* A hand must have room for a whole word of slots. */
+    ROOM_MIN = 64,
+};
 
 static struct stream stream;
 static const struct die_call no_call;
 static uint32_t slots[SLOTS_MAX], order[SLOTS_MAX];
 static bool out[SLOTS_MAX];
+static uint32_t clock; /* slots taken: what slabs rest by */
 static unsigned char resident[SLAB_GRANULES_MAX * GRANULE_BYTES / 4096];
 
 static unsigned class_at(int i)
@@ -43,12 +49,12 @@ static struct record *take_slab(unsigned class)
     ck_assert_ptr_nonnull(slab);
     slab_open(slab, class, &stream);
     memset(out, 0, sizeof out);
+    clock = 0;
     ck_assert_uint_le(slab->slots, SLOTS_MAX);
     ck_assert_uint_eq(slab->slot_bytes, class_slot_bytes(class));
     ck_assert_uint_eq(slab->base % slab_bytes(slab), 0);
     ck_assert_uint_eq(slab_used(slab), 0);
-    ck_assert_uint_eq(slab_queued(slab), 0);
-    ck_assert_uint_eq(slab_available(slab, 0), slab->slots);
+    ck_assert_uint_eq(slab_queued(slab), slab->fresh);
     return slab;
 }
 
@@ -62,15 +68,15 @@ static void give_slab(struct record *slab)
     arena_give_slab(slab, granules);
 }
 
-/* Up to `room` slots (as many as there are, in list mode) into `slots`. */
-static uint32_t take(struct record *slab, uint32_t room, uint32_t reserve)
+/* Take into `slots`: a hand of at most `room`, or a list. */
+static uint32_t take_raw(struct record *slab, uint32_t room, bool patient)
 {
-    uint32_t count, used = slab_used(slab), queued = slab_queued(slab);
-    uint32_t left = slab_available(slab, reserve);
+    struct hand hand = { .slots = slots, .room = room, .stream = &stream };
+    uint32_t count;
 
-    if (SLOT_QUEUE) {
-        count = slab_take_queue(slab, slots, room, reserve, no_call);
-        ck_assert_uint_le(count, room);
+    if (SLOT_MAP) {
+        slab_take(slab, &hand, clock, patient, true, no_call);
+        count = hand.count;
     } else {
         user_word *at = slab_take_list(slab, &count);
         for (uint32_t i = 0; i < count; i++, at = *(user_word **)at) {
@@ -78,10 +84,25 @@ static uint32_t take(struct record *slab, uint32_t room, uint32_t reserve)
             slots[i] = (uint32_t)((uintptr_t)at - slab->base);
         }
         ck_assert(count == 0 || at == NULL);
-        ck_assert(queued == 0 || count == queued);
     }
-    ck_assert_uint_le(count, left);
-    ck_assert(count != 0 || left == 0);
+    clock += count;
+    return count;
+}
+
+static void open_bit(struct record *slab, uint32_t offset)
+{
+    uint64_t *words = slab_state_words(slab);
+    size_t unit = offset >> UNIT_SHIFT;
+
+    exact_open(words, exact_load(words, unit), unit);
+}
+
+static uint32_t take(struct record *slab, uint32_t room, bool patient)
+{
+    uint32_t used = slab_used(slab);
+    uint32_t count = take_raw(slab, room, patient);
+
+    ck_assert(!SLOT_MAP || count <= room);
     ck_assert_uint_eq(slab_used(slab), used + count);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = slots[i] / slab->slot_bytes;
@@ -91,9 +112,14 @@ static uint32_t take(struct record *slab, uint32_t room, uint32_t reserve)
             || index >= slab->slots || out[index])
             ck_abort_msg("slot %x is no slot, or out already", slots[i]);
         if (SCRUB && !scrub_range_is_zero(slab->base + slots[i],
-                                          slab->slot_bytes))
+                                          slab->slot_bytes - CANARY_BYTES))
             ck_abort_msg("slot %x is not zero", slots[i]);
+        if (canary_stays(slab->slot_bytes)
+            && !canary_is_whole(&slab->key, slab->base + slots[i],
+                                slab->slot_bytes))
+            ck_abort_msg("slot %x has no canary", slots[i]);
         out[index] = true;
+        open_bit(slab, slots[i]);
     }
     return count;
 }
@@ -101,9 +127,13 @@ static uint32_t take(struct record *slab, uint32_t room, uint32_t reserve)
 static bool put(struct record *slab, uint32_t offset)
 {
     uint32_t used = slab_used(slab), queued = slab_queued(slab);
+    uint64_t *words = slab_state_words(slab);
+    size_t unit = offset >> UNIT_SHIFT;
 
-    memset((void *)(slab->base + offset), 0x77, slab->slot_bytes);
+    memset((void *)(slab->base + offset), 0x77,
+           slab->slot_bytes - CANARY_BYTES);
     scrub(slab->base + offset, slab->slot_bytes);
+    exact_store(words, exact_closed(exact_load(words, unit), unit), unit);
     out[offset / slab->slot_bytes] = false;
     bool event = slab_put(slab, slab->base + offset);
     if (slab_used(slab) != used - 1 || slab_queued(slab) != queued + 1)
@@ -116,8 +146,11 @@ static void take_all(struct record *slab)
 {
     struct rng rng = rng_make(1);
 
-    while (slab_available(slab, 0) != 0)
-        take(slab, 1 + (uint32_t)rng_below(&rng, 64), 0);
+    while (slab_used(slab) != slab->slots)
+        if (take(slab, ROOM_MIN + (uint32_t)rng_below(&rng, 56), false)
+            == 0)
+            ck_abort_msg("%u of %u are out", slab_used(slab), slab->slots);
+    ck_assert_uint_eq(take(slab, ROOM_MIN, false), 0);
     ck_assert_uint_eq(slab_used(slab), slab->slots);
     ck_assert_uint_eq(slab->fresh, slab->slots);
 }
@@ -152,49 +185,68 @@ START_TEST(every_slot_once)
         put_all(slab);
         take_all(slab);
         put_all(slab);
-        slab_verify(slab, no_call);
-        if (SCRUB && !scrub_range_is_zero(slab->base, (size_t)slab->slots
-                                                          * slab->slot_bytes))
-            ck_abort_msg("class %u: not zero after verify", class_at(_i));
-        ck_assert(!SLOT_QUEUE || !SCRUB || slab_queued(slab) == 0);
+        if (!CLASS_ISOLATION) {
+            uint32_t fresh = slab->fresh;
+            slab_verify(slab, true, no_call);
+            if (SCRUB && !scrub_range_is_zero(slab->base, (size_t)fresh
+                                                              * slab->slot_bytes))
+                ck_abort_msg("class %u: not zero after verify", class_at(_i));
+            ck_assert(!SLOT_MAP || slab->fresh == 0);
+        }
         give_slab(slab);
     }
 }
 END_TEST
 
-/* First in, first out, and the youngest stay; a list is the other way. */
-START_TEST(order_of_reuse)
+/* A list gives back what came last. */
+START_TEST(order_of_a_list)
 {
+    if (SLOT_MAP)
+        return;
     struct record *slab = take_slab(class_at(_i));
-    uint32_t reserve = slab_reserve(slab, true), n = slab->slots;
+    uint32_t n = slab->slots;
 
-    ck_assert(DELAYED_REUSE ? reserve > 0 && reserve < n : reserve == 0);
-    ck_assert_uint_le(slab_reserve(slab, false), reserve);
     take_all(slab);
     put_all(slab);
-    if (SLOT_QUEUE) {
-        ck_assert_uint_eq(slab_available(slab, reserve), n - reserve);
-        uint32_t at = 0;
-        for (uint32_t count; (count = take(slab, 7, reserve)) != 0;
-             at += count)
-            ck_assert_mem_eq(slots, order + at, count * sizeof *slots);
-        ck_assert_uint_eq(at, n - reserve);
-        ck_assert_uint_eq(slab_queued(slab), reserve);
-        /* What follows queues behind those that stayed. */
-        put(slab, order[0]);
-        for (; at < n; at++) {
-            ck_assert_uint_eq(take(slab, 1, 0), 1);
-            ck_assert_uint_eq(slots[0], order[at]);
+    ck_assert_uint_eq(take(slab, n, true), n);
+    for (uint32_t i = 0; i < n; i++)
+        ck_assert_uint_eq(slots[i], order[n - 1 - i]);
+    give_slab(slab);
+}
+END_TEST
+
+/* A slot that is freed rests for the delay, while others come and go. */
+START_TEST(freed_slots_rest)
+{
+    static uint32_t freed_at[SLOTS_MAX];
+
+    if (!SLOT_MAP)
+        return;
+    struct record *slab = take_slab(class_at(_i));
+    uint32_t delay = slab_delay(slab), shortest = UINT32_MAX;
+    uint32_t came = 0, idle = 0;
+
+    ck_assert(DELAYED_REUSE ? delay >= 16 : delay == 0);
+    memset(freed_at, 0xff, sizeof freed_at);
+    while (clock < 20 * slab->slots && idle < 2 * delay + 2) {
+        uint32_t before = clock, count = take(slab, ROOM_MIN, true);
+        /* When none has rested long enough, others serve the class. */
+        clock += count == 0;
+        idle = count == 0 ? idle + 1 : 0;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t index = slots[i] / slab->slot_bytes;
+            if (freed_at[index] != UINT32_MAX) {
+                shortest = (uint32_t)size_min(shortest,
+                                              before - freed_at[index]);
+                came++;
+            }
+            freed_at[index] = clock;
+            put(slab, slots[i]);
         }
-        ck_assert_uint_eq(take(slab, 2, 0), 1);
-        ck_assert_uint_eq(slots[0], order[0]);
-    } else {
-        ck_assert_uint_eq(take(slab, n, 0), n);
-        for (uint32_t i = 0; i < n; i++)
-            ck_assert_uint_eq(slots[i], order[n - 1 - i]);
     }
-    ck_assert_uint_eq(slab_available(slab, 0), 0);
-    ck_assert_uint_eq(take(slab, 1, 0), 0);
+    ck_assert_uint_gt(came, 4 * slab->slots);
+    ck_assert_msg(shortest >= delay, "one came back after %u of %u", shortest,
+                  delay);
     give_slab(slab);
 }
 END_TEST
@@ -226,15 +278,12 @@ START_TEST(fresh_slots_are_untouched)
     while (slab->fresh < slab->slots) {
         uint32_t count;
         /* Not take(): that looks at the slots. */
-        if (SLOT_QUEUE)
-            count = slab_take_queue(slab, slots, room, 0, no_call);
-        else
-            slab_take_list(slab, &count);
+        count = take_raw(slab, room, true);
         ck_assert_uint_ge(count, 1);
         ck_assert_uint_eq(slab->fresh, slab_used(slab));
         ck_assert_uint_eq(resident_pages(slab, (size_t)slab->fresh
                                                    * slab->slot_bytes), 0);
-        room *= 2;
+        room = (uint32_t)size_min(room * 2, ORDER_SLOTS_MAX);
     }
     /* The mirror must not be blind. */
     *(volatile char *)slab->base = 1;
@@ -245,12 +294,6 @@ END_TEST
 
 static struct record *victim;
 
-static void take_one(const void *arg)
-{
-    (void)arg;
-    slab_take_queue(victim, slots, 2, 0, no_call);
-}
-
 static void touch_guard(const void *arg)
 {
     (void)arg;
@@ -258,16 +301,25 @@ static void touch_guard(const void *arg)
                        - guard_slab_bytes()) = 1;
 }
 
-START_TEST(broken_links_and_guards)
+static void verify_all(const void *arg)
+{
+    (void)arg;
+    slab_verify(victim, true, no_call);
+}
+
+/* The guard faults, and a written slot is seen when the slab is given back. */
+START_TEST(guards_and_writes)
 {
     victim = take_slab(class_at(_i));
     if (GUARD_PAGES)
         death_expect(touch_guard, NULL, SIGSEGV, "");
-    if (ENCODED_LINKS) {
+    if (WRITE_CHECK) {
         take_all(victim);
         put_all(victim);
-        *(user_word *)(victim->base + victim->head) ^= 4;
-        death_expect(take_one, NULL, SIGABRT, die_kind_text[DIE_LINK]);
+        *(user_word *)(victim->base + order[3]) ^= 4;
+        death_expect(verify_all, NULL, SIGABRT,
+                     die_kind_text[DIE_WRITE_AFTER_FREE]);
+        *(user_word *)(victim->base + order[3]) ^= 4;
     }
     give_slab(victim);
 }
@@ -281,9 +333,10 @@ static Suite *make(void)
 
     tcase_set_timeout(all, 30);
     tcase_add_loop_test(all, every_slot_once, 0, end);
-    tcase_add_loop_test(all, order_of_reuse, 0, end);
+    tcase_add_loop_test(all, order_of_a_list, 0, end);
+    tcase_add_loop_test(all, freed_slots_rest, 0, end);
     tcase_add_loop_test(all, fresh_slots_are_untouched, 0, end);
-    tcase_add_loop_test(all, broken_links_and_guards, 0, end);
+    tcase_add_loop_test(all, guards_and_writes, 0, end);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -43,6 +43,7 @@ config() { # BIT
         while read -r name; do
             case $name in
             MERLON_LIBRARY) echo "#define $name \"libmerlon\"" ;;
+            MERLON_SYSCONFDIR) echo "#define $name \"/etc\"" ;;
             MERLON_DEBUG | MERLON_FUZZING) echo "#define $name 0" ;;
             *) echo "#define $name $1" ;;
             esac

@@ -163,4 +163,23 @@ then
         exit 1
     }
     echo "installcheck: a shell runs on $library"
+
+    # merlon-run finds the library that was installed with it.
+    run=$stage${bindir:?}/merlon-run
+    set -- --variant "${MERLON_VARIANT:?}"
+    [ -z "$stage" ] || set -- --library "$library"
+    # shellcheck disable=SC2016 # the shell that is started expands it
+    if ! "$run" "$@" --check sh \
+        || ! "$run" "$@" sh -c 'exec "$0" "$$" >/dev/null' \
+            "$stage$bindir/merlon-stat"; then
+        echo "installcheck: merlon-run and merlon-stat do not work" >&2
+        exit 1
+    fi
 fi
+for file in man1/merlon-run.1 man1/merlon-stat.1 man3/merlon.3 \
+    man5/merlon.conf.5 man7/merlon.7; do
+    [ -f "$stage${mandir:?}/$file" ] || {
+        echo "installcheck: there is no $mandir/$file" >&2
+        exit 1
+    }
+done

@@ -31,6 +31,7 @@ check_modules = \
 	tests/check_calloc \
 	tests/check_canary \
 	tests/check_compat \
+	tests/check_conf \
 	tests/check_death \
 	tests/check_entropy \
 	tests/check_exact \
@@ -62,12 +63,15 @@ check_scripts = \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
+	tests/manuals.sh \
 	tests/switches.sh
 
 library_scripts = \
 	tests/library.sh
 
 preload_scripts = \
+	tests/address.sh \
+	tests/conf.sh \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \
@@ -76,7 +80,9 @@ preload_scripts = \
 	tests/integration/preload_smoke.sh \
 	tests/manners.sh \
 	tests/own.sh \
-	tests/stat.sh
+	tests/run.sh \
+	tests/stat.sh \
+	tests/statistics.sh
 
 check_helpers =
 
@@ -130,6 +136,7 @@ AM_TESTS_ENVIRONMENT = \
 	MERLON_SODIUM='$(MERLON_SODIUM)'; export MERLON_SODIUM; \
 	MERLON_SWITCHES='$(MERLON_SAME_SWITCHES)'; export MERLON_SWITCHES; \
 	EMULATOR='$(EMULATOR)'; export EMULATOR; \
+	sysconfdir='$(sysconfdir)'; export sysconfdir; \
 	host='$(host)'; build='$(build)'; export host build; \
 	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX; \
 	CXX_WORKS='$(CXX_WORKS)'; export CXX_WORKS; \
@@ -157,6 +164,7 @@ installcheck-local:
 	@$(AM_TESTS_ENVIRONMENT) \
 	DESTDIR='$(DESTDIR)'; libdir='$(libdir)'; \
 	includedir='$(includedir)'; pkgconfigdir='$(pkgconfigdir)'; \
-	export DESTDIR libdir includedir pkgconfigdir; \
+	bindir='$(bindir)'; mandir='$(mandir)'; \
+	export DESTDIR libdir includedir pkgconfigdir bindir mandir; \
 	$(SHELL) $(srcdir)/tests/installcheck.sh
 endif

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # stat.sh - merlon-stat on processes with merlon and without: preloaded, with a
-# known number of objects, in a chroot, with merlon linked in statically.
+# known number of objects, in a chroot, in a sandbox, with heap bugs behind
+# them, with merlon linked in statically.
 #
 #   MERLON_LIB=/path/libmerlon.so tests/stat.sh
 #
@@ -196,7 +197,85 @@ if [ "$(id -u)" -eq 0 ]; then
     check_program chrooted "$inside"
 fi
 
-# 4. Linked in; fully static there is no symbol table to ask.
+# 4. In the strictest sandbox, having given its rights away, with detections
+# that were survived, waiting slots and an option.
+cat >"$work/crime.c" <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+void free_sized(void *p, size_t size);
+int main(int argc, char **argv)
+{
+    int pipes[2];
+    char *volatile p, *volatile q, byte;
+    FILE *ready = fopen(argv[1], "w");
+
+    if (argc < 2 || !ready || pipe(pipes) != 0)
+        return 1;
+    for (int i = 0; i < 500; i++) {
+        p = malloc(40);
+        q = malloc(600000);
+        free(p);
+        free(q);
+    }
+    free_sized(malloc(5000), 8);
+    if (argc > 2) {
+        p = malloc(10);
+        q = p;
+        free(p);
+        free(q);
+        free((void *)16);
+    }
+    fputs("ready\n", ready);
+    fclose(ready);
+    if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        return 1;
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+        return 1;
+    return read(pipes[0], &byte, 1) < 0; /* for ever */
+}
+END
+# Linked, not preloaded: glibc 2.36 has no free_sized.
+crimes=
+[ "${MERLON_VARIANT:-}" != hardened ] || crimes=crimes
+$CC -O0 -w -o "$work/crime" "$work/crime.c" "$MERLON_LIB"
+# shellcheck disable=SC2086 # nothing or one word
+LD_LIBRARY_PATH=${MERLON_LIB%/*} MERLON_OPTIONS=on_error=report,arena=64G \
+    "$work/crime" "$work/ready5" $crimes 2>"$work/reports" &
+sandboxed=$!
+started="$started $sandboxed"
+await "$work/ready5" "$sandboxed"
+run 0 --classes "$sandboxed"
+case " $(figure options) " in
+*" on_error=report "*" arena=68719476736 "*) ;;
+*) fail "options are $(figure options)" ;;
+esac
+[ "$(figure "size mismatches")" = 1 ] || fail "no size mismatch"
+[ "$(figure "  size mismatch")" = 1 ] || fail "no report of it"
+if [ -n "$crimes" ]; then
+    [ "$(figure detections)" = 3 ] || fail "detections: $(figure detections)"
+    [ "$(figure "  double free")" = 1 ] || fail "no double free"
+    [ "$(figure "  invalid pointer")" = 1 ] || fail "no invalid pointer"
+    figure "last report" | grep -q '^merlon: invalid pointer in free()' \
+        || fail "last report: $(figure "last report")"
+    at_least "waiting slots" 1
+    at_least "large ones waiting" 1
+    at_least guards 2
+    at_most "  mappings they cost" 8000
+    [ "$("$stat" --report "$sandboxed")" = "$(tail -n 1 "$work/reports")" ] \
+        || fail "--report is not the last line that was reported"
+    run 0 --prometheus "$sandboxed"
+    grep -q '^merlon_option{pid="[0-9]*",name="on_error",value="report"} 1$' \
+        "$work/out" || fail "no metric of an option"
+    grep -q '^merlon_switch{pid="[0-9]*",name="canary"} 1$' "$work/out" \
+        || fail "no metric of a switch"
+    grep -q '^merlon_detections_total{pid="[0-9]*",kind="double free"} 1$' \
+        "$work/out" || fail "no metric of a double free"
+fi
+
+# 5. Linked in; fully static there is no symbol table to ask.
 sodium=$(${PKG_CONFIG:-pkg-config} --libs libsodium 2>/dev/null) || sodium=-lsodium
 for how in '' -static; do
     [ -f "$archive" ] || continue

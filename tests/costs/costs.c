@@ -80,10 +80,11 @@ static void print_bytes(void)
     printf("hfields %zu\n", FIELD_BYTES(heap));
     printf("over24 %zu\n", over24);
     printf("over1000 %zu\n", over1000);
-    printf("state %zu\n", per_granule(arena->state, arena->pending));
+    printf("state %zu\n", per_granule(arena->state, arena->batch));
+    printf("batch %zu\n", per_granule(arena->batch, arena->pending));
     printf("pending %zu\n", per_granule(arena->pending, arena->heaps));
     printf("guard %zu\n", guard_slab_bytes());
-    printf("wait %u\n", (unsigned)slab_reserve(&slab, true));
+    printf("wait %u\n", (unsigned)slab_delay(&slab));
 }
 
 static void pairs(size_t bytes, unsigned long count)

@@ -20,6 +20,11 @@ static inline void guard_slab(uintptr_t base, size_t bytes)
     (void)base, (void)bytes;
 }
 
+static inline void guard_slab_end(uintptr_t base, size_t bytes)
+{
+    (void)base, (void)bytes;
+}
+
 static inline size_t guard_span_pages(uint64_t random)
 {
     (void)random;

@@ -5,7 +5,14 @@
 #ifndef MERLON_LINK_H
 #define MERLON_LINK_H
 
+#include "entropy.h"
 #include "record.h"
+
+static inline uint32_t link_draw_pad(struct stream *stream)
+{
+    (void)stream;
+    return 0;
+}
 
 static ALWAYS_INLINE uint64_t link_encode(const struct slab_key *key,
                                           uint32_t place, uint32_t use,

@@ -10,6 +10,17 @@
 
 enum { SCRUB_WHOLE_BYTES = 256 };
 
+static ALWAYS_INLINE bool scrub_short(uintptr_t slot, size_t slot_bytes)
+{
+    (void)slot, (void)slot_bytes;
+    return true;
+}
+
+static ALWAYS_INLINE void scrub_large(uintptr_t slot, size_t usable)
+{
+    (void)slot, (void)usable;
+}
+
 static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)
 {
     (void)slot, (void)slot_bytes;
@@ -19,6 +30,21 @@ static inline bool scrub_range_is_zero(uintptr_t slot, size_t bytes)
 {
     (void)slot, (void)bytes;
     return true;
+}
+
+static ALWAYS_INLINE uint64_t scrub_short_sum(uintptr_t slot,
+                                              size_t slot_bytes, bool *large)
+{
+    (void)slot, (void)slot_bytes;
+    *large = false;
+    return 0;
+}
+
+static inline uint64_t scrub_long_sum(uintptr_t slot, size_t usable,
+                                      uint32_t *draw)
+{
+    (void)slot, (void)usable, (void)draw;
+    return 0;
 }
 
 static ALWAYS_INLINE bool scrub_is_whole(uintptr_t slot, size_t slot_bytes,

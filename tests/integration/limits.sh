@@ -86,7 +86,9 @@ lives() { # TITLE BEFORE WORD...
 
 lives 'RLIMIT_AS of 512 MB before start' 'ulimit -v 524288;' partner run
 lives 'RLIMIT_AS of 100 MB before start' 'ulimit -v 102400;' may-fail run
-lives 'RLIMIT_DATA of 256 MB before start' 'ulimit -d 262144;' partner run
+lives 'RLIMIT_DATA of 512 MB before start' 'ulimit -d 524288;' partner run
+lives 'RLIMIT_DATA of 256 MB before start' 'ulimit -d 262144;' partner \
+    may-fail run
 lives 'RLIMIT_DATA of 20 MB before start' 'ulimit -d 20480;' may-fail run
 lives 'RLIMIT_DATA of 20 MB while running' '' data=20 may-fail run
 lives 'RLIMIT_NPROC of 0, no more files' '' partner nproc=0 files=0 run

@@ -32,6 +32,8 @@ static void publish_map(const struct arena *arena)
     MAP->slab_units = arena->slab_bytes >> UNIT_SHIFT;
     MAP->records = arena->records;
     MAP->state = arena->state;
+    MAP->sample_base = arena->base + arena->slab_bytes + arena->span_bytes;
+    MAP->sample_bytes = space_sample_bytes(arena->slab_bytes, true);
 }
 
 bool arena_start(void)
@@ -284,7 +286,7 @@ static size_t idle_bytes(unsigned count)
     return idle;
 }
 
-size_t arena_limit(size_t bytes, size_t most)
+size_t arena_limit(size_t bytes, size_t most, bool samples)
 {
     static bool busy;
     unsigned count = arena_count();
@@ -293,6 +295,8 @@ size_t arena_limit(size_t bytes, size_t most)
     /* Nobody waits. Acquire and release: one call after the other. */
     if (!__atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE)) {
         space_limit(bytes);
+        if (samples)
+            space_drop_samples();
         for (unsigned i = 0; bytes != SIZE_MAX && i < count; i++)
             space_yield(&arenas[i], i == 0);
         idle = idle_bytes(count);

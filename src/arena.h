@@ -18,12 +18,10 @@
 #define MERLON_ARENA_H
 
 #include "granules.h"
+#include "layout.h"
 #include "record.h"
 
-enum {
-    ARENA_COUNT_MAX = 64,
-    BIT_WORDS_PER_GRANULE = 1 << (GRANULE_SHIFT - UNIT_SHIFT - 6),
-};
+enum { ARENA_COUNT_MAX = 64 };
 
 struct reservation {
     uintptr_t begin, end;
@@ -45,6 +43,7 @@ struct arena {
     struct extent heaps_extent; /* the same, in pages */
     struct reservation user; /* of both parts */
     struct reservation meta; /* of the arrays above */
+    void *sample_table;      /* arena 0: read-only until the first sample */
 };
 
 /* The table and how many of it are published. publish.c shows them to who
@@ -113,9 +112,10 @@ bool arena_commit_heaps(size_t bytes);
  * lift the limit). Gives back what merlon reserved and does not use, and sees
  * to it that further arenas are of a size to match. What it still holds unused,
  * at most `most`, is returned: the limit is fair if it is larger by that. Of
- * several calls at once one gives back. Async-signal-safe.
+ * several calls at once one gives back. `samples`: what was kept for samples
+ * goes as well; see sample_give_up. Async-signal-safe.
  */
-size_t arena_limit(size_t bytes, size_t most);
+size_t arena_limit(size_t bytes, size_t most, bool samples);
 
 struct arena_figures {
     size_t committed_bytes, slab_bytes, span_bytes, dirty_bytes;

@@ -21,6 +21,7 @@
 #define COLD __attribute__((cold, noinline))
 #define NORETURN __attribute__((noreturn))
 #define HIDDEN __attribute__((visibility("hidden")))
+#define UNCHECKED __attribute__((no_sanitize("address")))
 #define MAY_ALIAS __attribute__((may_alias))
 
 /* In a function marked TAIL_CALLS `TAIL_CALL return f(x);` is a jump, also
@@ -50,6 +51,13 @@ enum { ABI_PAGE_BYTES = 65536 };
    such pages lie side by side, and one call does for all. */
 #define SEALED                                                               \
     __attribute__((section("merlon_sealed"), aligned(ABI_PAGE_BYTES)))
+
+/* A frame begins with the caller's frame pointer and the return address. */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
+enum { FRAME_RECORDS = 1 };
+#else
+enum { FRAME_RECORDS = 0 };
+#endif
 
 /* Words of user memory are read and written through this type. */
 typedef uint64_t MAY_ALIAS user_word;
@@ -104,6 +112,39 @@ static ALWAYS_INLINE uint64_t fold_product(uint64_t a, uint64_t b)
 
     high += (middle >> 32) + (cross >> 32);
     return high ^ ((cross << 32) | (uint32_t)low);
+#endif
+}
+
+/* The calling thread's control block, or 0 where the compiler cannot tell. */
+static ALWAYS_INLINE uintptr_t base_thread_pointer(void)
+{
+#if defined(__x86_64__) && !defined(__ILP32__)
+    uintptr_t self;
+
+    __asm__("mov %%fs:0, %0" : "=r"(self));
+    return self;
+#elif defined(__i386__)
+    uintptr_t self;
+
+    __asm__("mov %%gs:0, %0" : "=r"(self));
+    return self;
+#elif defined(__aarch64__)
+    return (uintptr_t)__builtin_thread_pointer();
+#else
+    return 0;
+#endif
+}
+
+/* A return address as it is in memory, without a signature. */
+static ALWAYS_INLINE uintptr_t base_plain_return_address(uintptr_t address)
+{
+#if defined(__aarch64__)
+    register uintptr_t x30 __asm__("x30") = address;
+
+    __asm__("hint #7" : "+r"(x30)); /* xpaclri */
+    return x30;
+#else
+    return address;
 #endif
 }
 

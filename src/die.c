@@ -2,15 +2,17 @@
 /*
  * die.c - one line that helps, then abort.
  *
- * The line is built on the stack without libc, written with one write(2), and
- * kept in merlon_last_report. Nothing here may allocate, lock or fail. It
- * works with a full heap of corrupted user memory: no user byte is read.
+ * The line is built in merlon_last_report, without libc, and written with one
+ * write(2). Nothing here may allocate, lock or fail. It works with a full heap
+ * of corrupted user memory, where no user byte is read, and with little stack.
  */
 #include "die.h"
 
 #include "os.h"
+#include "text.h"
 
-char merlon_last_report[512] __attribute__((visibility("default")));
+char merlon_last_report[DIE_REPORT_BYTES]
+    __attribute__((visibility("default")));
 
 const char *const die_kind_text[DIE_KIND_COUNT] = {
     [DIE_DOUBLE_FREE] = "double free",
@@ -20,6 +22,7 @@ const char *const die_kind_text[DIE_KIND_COUNT] = {
     [DIE_LINK] = "corrupted link",
     [DIE_SIZE_MISMATCH] = "size mismatch",
     [DIE_METADATA] = "corrupted metadata",
+    [DIE_USE_AFTER_FREE] = "use after free",
 };
 
 unsigned long die_counts[DIE_KIND_COUNT];
@@ -29,81 +32,95 @@ static int output = 2;
 static bool output_known;
 static struct os_file output_file;
 
-struct line {
-    size_t length;
-    char text[sizeof merlon_last_report];
-};
-
-static void put_text(struct line *line, const char *text)
+/* Where the address lies, seen from the object. */
+static void put_place(struct text *line, const struct die_history *history)
 {
-    while (*text && line->length < sizeof line->text - 2)
-        line->text[line->length++] = *text++;
-}
+    uintptr_t end = history->object + history->bytes;
 
-static void put_number(struct line *line, uintptr_t value, unsigned base)
-{
-    char digits[24];
-    size_t count = sizeof digits;
-
-    digits[--count] = '\0';
-    do {
-        digits[--count] = "0123456789abcdef"[value % base];
-        value /= base;
-    } while (value != 0);
-    if (base == 16)
-        put_text(line, "0x");
-    put_text(line, digits + count);
-}
-
-static void put_caller(struct line *line, const void *site)
-{
-    const char *name;
-    uintptr_t offset;
-
-    put_text(line, ", caller ");
-    if (os_module_of(site, &name, &offset)) {
-        put_text(line, name);
-        put_text(line, "+");
-        put_number(line, offset, 16);
+    text_put(line, ", ");
+    if (history->place < history->object) {
+        text_decimal(line, history->object - history->place);
+        text_put(line, " bytes before");
+    } else if (history->place < end || history->place == history->object) {
+        text_decimal(line, history->place - history->object);
+        text_put(line, " bytes into");
     } else {
-        put_number(line, (uintptr_t)site, 16);
+        text_decimal(line, history->place - end);
+        text_put(line, " bytes behind");
     }
+    text_put(line, history->release ? " a freed object of "
+             : " a live object of ");
+    text_decimal(line, history->bytes);
+    text_put(line, " bytes at ");
+    text_hex(line, history->object);
 }
 
-static void format(struct line *line, enum die_kind kind,
+static void put_stack(struct text *line, const char *what, unsigned thread,
+                      const struct stack *stack)
+{
+    text_put(line, "merlon: ");
+    text_put(line, what);
+    text_put(line, " by tid ");
+    text_decimal(line, thread);
+    text_put(line, " from");
+    stack_print(line, stack);
+    text_end_line(line);
+}
+
+static void put_history(struct text *line, const struct die_facts *facts)
+{
+    const struct die_history *history = facts->history;
+    struct stack here;
+
+    if (history->access) {
+        put_stack(line, "accessed", os_thread_id(), history->access);
+    } else {
+        stack_capture(&here, facts->call.frame, facts->call.site);
+        put_stack(line, "noticed", os_thread_id(), &here);
+    }
+    put_stack(line, "allocated", history->allocated_by, history->allocation);
+    if (history->release)
+        put_stack(line, "freed", history->freed_by, history->release);
+}
+
+static void format(struct text *line, enum die_kind kind,
                    const struct die_facts *facts)
 {
-    line->length = 0;
-    put_text(line, "merlon: ");
-    put_text(line, die_kind_text[kind]);
+    text_put(line, "merlon: ");
+    text_put(line, die_kind_text[kind]);
     if (facts->call.function) {
-        put_text(line, " in ");
-        put_text(line, facts->call.function);
-        put_text(line, "()");
+        text_put(line, " in ");
+        text_put(line, facts->call.function);
+        text_put(line, "()");
     }
     if (facts->detail) {
-        put_text(line, " (");
-        put_text(line, facts->detail);
-        put_text(line, ")");
+        text_put(line, " (");
+        text_put(line, facts->detail);
+        text_put(line, ")");
     }
-    put_text(line, ": pointer ");
-    put_number(line, (uintptr_t)facts->pointer, 16);
+    text_put(line, ": pointer ");
+    text_hex(line, (uintptr_t)facts->pointer);
+    if (facts->history)
+        put_place(line, facts->history);
     if (facts->slot_bytes) {
-        put_text(line, ", class ");
-        put_number(line, facts->slot_bytes, 10);
+        text_put(line, ", class ");
+        text_decimal(line, facts->slot_bytes);
     }
     if (facts->slab) {
-        put_text(line, ", slab ");
-        put_number(line, facts->slab, 16);
+        text_put(line, ", slab ");
+        text_hex(line, facts->slab);
     }
-    put_text(line, ", pid ");
-    put_number(line, os_process_id(), 10);
-    put_text(line, ", tid ");
-    put_number(line, os_thread_id(), 10);
-    if (facts->call.site)
-        put_caller(line, facts->call.site);
-    line->text[line->length++] = '\n';
-    line->text[line->length] = '\0';
+    text_put(line, ", pid ");
+    text_decimal(line, os_process_id());
+    text_put(line, ", tid ");
+    text_decimal(line, os_thread_id());
+    if (facts->call.site) {
+        text_put(line, ", caller ");
+        text_code(line, facts->call.site);
+    }
+    text_end_line(line);
+    if (facts->history)
+        put_history(line, facts);
 }
 
 /* Descriptor 2 may be a client's socket by now: write only if it is what it
@@ -113,10 +130,8 @@ static bool output_is_safe(void)
     struct os_file now;
 
     if (output_chosen)
-        return output >= 0;
-    if (!output_known)
         return true;
-    return os_file_identity(output, &now)
+    return output_known && os_file_identity(output, &now)
         && now.device == output_file.device && now.inode == output_file.inode;
 }
 
@@ -126,22 +141,39 @@ void die_write(const char *text, size_t bytes)
         os_write(output, text, bytes);
 }
 
-static void emit(const struct line *line)
+static void tell(enum die_kind kind, const struct die_facts *facts,
+                 char *at, size_t bytes)
 {
-    for (size_t i = 0; i <= line->length; i++)
-        merlon_last_report[i] = line->text[i];
-    die_write(line->text, line->length);
+    struct text line = text_in(at, bytes);
+
+    format(&line, kind, facts);
+    die_write(line.at, line.length);
+}
+
+/* The exported buffer is in use: by another thread, or by what a signal has
+   interrupted. */
+static NOINLINE void tell_aside(enum die_kind kind,
+                                const struct die_facts *facts)
+{
+    char line[512];
+
+    tell(kind, facts, line, sizeof line);
 }
 
 /*
- * One function for each kind, none inlined, each with a body of its own, so
- * that the top frame of a core names the kind.
+ * One function for each kind, none inlined, each with a body of its own, and
+ * exported: so the frame above os_abort names the kind, in a library without
+ * debugging information as well. The asm statements keep bodies apart and
+ * calls from becoming jumps. Protected: nobody can replace them.
  */
 #define END(name)                                                            \
-    static NORETURN NOINLINE void name(void)                                 \
+    NORETURN NOINLINE __attribute__((visibility("protected"))) void name(    \
+        void);                                                               \
+    void name(void)                                                          \
     {                                                                        \
-        __asm__ volatile("" ::"r"(#name));                                   \
+        __asm__ volatile("" ::"r"(#name) : "memory");                        \
         os_abort();                                                          \
+        __asm__ volatile("" ::"r"(#name) : "memory");                        \
     }
 END(merlon_abort_double_free)
 END(merlon_abort_invalid_pointer)
@@ -150,6 +182,7 @@ END(merlon_abort_buffer_overflow)
 END(merlon_abort_corrupted_link)
 END(merlon_abort_size_mismatch)
 END(merlon_abort_corrupted_metadata)
+END(merlon_abort_use_after_free)
 
 static NORETURN void end(enum die_kind kind)
 {
@@ -166,6 +199,8 @@ static NORETURN void end(enum die_kind kind)
         merlon_abort_corrupted_link();
     case DIE_SIZE_MISMATCH:
         merlon_abort_size_mismatch();
+    case DIE_USE_AFTER_FREE:
+        merlon_abort_use_after_free();
     case DIE_METADATA:
     case DIE_KIND_COUNT:
         break;
@@ -175,12 +210,18 @@ static NORETURN void end(enum die_kind kind)
 
 void die_note(enum die_kind kind, const struct die_facts *facts)
 {
-    struct line line;
+    static bool in_use;
 
     /* Relaxed: a statistic. */
     __atomic_fetch_add(&die_counts[kind], 1, __ATOMIC_RELAXED);
-    format(&line, kind, facts);
-    emit(&line);
+    /* Acquire and release: one writes after the other. In the child of a fork
+       it may stay in use for ever. */
+    if (__atomic_exchange_n(&in_use, true, __ATOMIC_ACQUIRE)) {
+        tell_aside(kind, facts);
+        return;
+    }
+    tell(kind, facts, merlon_last_report, sizeof merlon_last_report);
+    __atomic_store_n(&in_use, false, __ATOMIC_RELEASE);
 }
 
 void die(enum die_kind kind, const struct die_facts *facts)
@@ -193,10 +234,8 @@ void die(enum die_kind kind, const struct die_facts *facts)
 void die_configure(bool go_on, int descriptor)
 {
     keep_going = go_on;
-    if (descriptor != 2) {
-        output = descriptor;
-        output_chosen = true;
-    }
+    output_chosen = descriptor >= 0;
+    output = output_chosen ? descriptor : 2;
 }
 
 void die_remember_output(void)

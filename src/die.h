@@ -4,16 +4,18 @@
  *
  * One line to what was descriptor 2 at start, written with one write(2), no
  * secret in it, then abort: also when SIGABRT is blocked, handled or filtered.
+ * A sampled allocation adds a line for each call stack that is known, in the
+ * same write; each line begins with "merlon:".
  * With on_error=report the line is written, the caller leaks the object and
  * the program goes on.
  *
- * Every kind has a function of its own in die.c, so that crash collectors
- * tell them apart by the top frame.
+ * Every kind has a function of its own in die.c, which is on the stack when the
+ * process ends, so that crash collectors tell them apart.
  */
 #ifndef MERLON_DIE_H
 #define MERLON_DIE_H
 
-#include "base.h"
+#include "stack.h"
 
 enum die_kind {
     DIE_DOUBLE_FREE,
@@ -23,6 +25,7 @@ enum die_kind {
     DIE_LINK,
     DIE_SIZE_MISMATCH,
     DIE_METADATA,
+    DIE_USE_AFTER_FREE,
     DIE_KIND_COUNT
 };
 
@@ -30,6 +33,19 @@ enum die_kind {
 struct die_call {
     const char *function;
     const void *site;
+    const void *frame; /* of the function that returns to the site: stack.h */
+};
+
+/* What is known of a sampled allocation: sample.h. */
+struct die_history {
+    uintptr_t place;       /* what was touched, or found changed */
+    uintptr_t object;      /* its first byte */
+    size_t bytes;
+    unsigned allocated_by; /* thread numbers */
+    unsigned freed_by;
+    const struct stack *allocation;
+    const struct stack *release; /* NULL: it is live */
+    const struct stack *access;  /* by a fault; NULL: the call's */
 };
 
 /* What is known at the place of detection; zero where it is not. */
@@ -39,12 +55,15 @@ struct die_facts {
     size_t slot_bytes;  /* size class */
     uintptr_t slab;     /* first byte of the slab */
     const char *detail; /* constant text, or NULL */
+    const struct die_history *history; /* or NULL */
 };
 
 /* The line is kept here as well, for debuggers and core dumps. */
-extern char merlon_last_report[512];
+enum { DIE_REPORT_BYTES = 4096 };
+extern char merlon_last_report[DIE_REPORT_BYTES];
 
-/* How to end, and where to write; set once by the process floor. */
+/* How to end, and where to write, whatever is there; below zero: to
+   descriptor 2, if it is what it was. Set once by the process floor. */
 void die_configure(bool keep_going, int descriptor);
 
 /* Remember what descriptor 2 is, before the program can close it. */

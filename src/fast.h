@@ -52,7 +52,7 @@ static ALWAYS_INLINE void fast_free(void *pointer)
     struct record *record = SLOT_MAP ? map_unit_record(unit) : map_record(p);
 
     if (likely((SLOT_MAP ? map_has_unit(unit) : map_has(p))
-               && record->owner == thread_heap())) {
+               && record_is_of(record, thread_heap()))) {
         struct record *slab = record->slab;
         enum heap_put result = heap_put(slab, p, MAP->state, unit);
         if (likely(result == HEAP_PUT_DONE))

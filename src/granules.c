@@ -7,6 +7,8 @@
  */
 #include "granules.h"
 
+#include "die.h"
+
 enum { PROBES = 12 };
 
 static uint64_t load(const uint64_t *word)
@@ -31,7 +33,14 @@ static bool claim(struct granule_word *word, uint64_t mask)
 /* Release: our writes to the granules happen before the next taker's. */
 static void unclaim(struct granule_word *word, uint64_t mask)
 {
-    __atomic_fetch_and(&word->used, ~mask, __ATOMIC_RELEASE);
+    uint64_t used = __atomic_fetch_and(&word->used, ~mask, __ATOMIC_RELEASE);
+
+    /* Only what was claimed is given back, and by who claimed it. */
+    if (CHECKED && unlikely((used & mask) != mask)) {
+        struct die_facts facts = { .pointer = word,
+                                   .detail = "granules given back twice" };
+        die(DIE_METADATA, &facts);
+    }
 }
 
 /* Something in this word is free again. */

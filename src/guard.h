@@ -10,7 +10,12 @@
 #include "os.h"
 #include "policy.h"
 
-enum { GUARD_SPAN_PAGES_MAX = 8 };
+enum {
+    GUARD_SPAN_PAGES_MAX = 8,
+    /* Above this, pages are closed by protecting them, which costs mappings;
+       below by guards, which cost 40 ns for each page. */
+    GUARD_WHOLE_BYTES_MAX = 256 << 10,
+};
 
 /* Bytes at the end of a slab that no slot uses. */
 static inline size_t guard_slab_bytes(void)
@@ -22,6 +27,31 @@ static inline void guard_slab(uintptr_t base, size_t bytes)
 {
     if (GUARD_PAGES)
         os_guard((void *)(base + bytes - os_page_bytes()), os_page_bytes());
+}
+
+/* Make pages inaccessible and free them. */
+static inline void guard_lock(uintptr_t at, size_t bytes)
+{
+    void *p = (void *)at;
+
+    if (bytes <= GUARD_WHOLE_BYTES_MAX && os_guards_are_cheap()
+        && os_guard(p, bytes))
+        return;
+    /* Where the kernel keeps the pages (mlockall), nothing may be readable
+       when the addresses are used again. */
+    if (!os_purge(p, bytes))
+        __builtin_memset(p, 0, bytes);
+    os_close(p, bytes);
+}
+
+/* Guards first, where there are any, then protection. */
+static inline bool guard_unlock(uintptr_t at, size_t bytes, bool guards)
+{
+    if (bytes == 0)
+        return true;
+    if (guards && !os_unguard((void *)at, bytes))
+        return false;
+    return os_commit((void *)at, bytes);
 }
 
 /* The addresses are to be used otherwise; under isolation they never are. */

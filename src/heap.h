@@ -24,6 +24,7 @@
 #include "link.h"
 #include "mail.h"
 #include "outbox.h"
+#include "sample.h"
 #include "slab.h"
 #include "span.h"
 
@@ -55,6 +56,12 @@ struct bin {
     bool grows;                 /* the last slab was dismissed full */
 };
 
+/* Which allocations will be sampled. */
+struct heap_plan {
+    uint64_t at;        /* the next, as `taken` counts; 0: not drawn yet */
+    uint64_t class[CLASS_COUNT / 64 + 1]; /* a bit: the next slow one is */
+};
+
 struct heap {
     /* The fast path's part: one of the two has length zero. */
     user_word *list[SLOT_MAP ? 0 : CLASS_COUNT];
@@ -70,6 +77,7 @@ struct heap {
     struct stream stream[RANDOM_STREAM];
     struct outbox outbox;
     struct span_cache spans;
+    struct heap_plan plan[SAMPLING];
     struct bin bin[CLASS_COUNT];
 
     /* Written by other threads: on lines of its own. */
@@ -233,6 +241,29 @@ static ALWAYS_INLINE void *heap_retake(struct heap *heap, size_t class)
     return slot;
 }
 
+/* --- heap_sample.c ----------------------------------------------------- */
+
+/*
+ * The stock of the class is empty: a sampled object, if this allocation is to
+ * be one, or NULL. Comes before heap_allocate_small, heap_plan_sample after.
+ */
+void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
+                       size_t alignment, struct die_call call);
+
+/* Cut the stock that was just filled short if the next sample is in it. */
+void heap_plan_sample(struct heap *heap, unsigned class);
+
+/* Is the next slow allocation of this class to be sampled? */
+static inline bool heap_has_plan(const struct heap *heap, size_t class)
+{
+    const struct heap_plan *plan = heap->plan;
+
+    return SAMPLING && (plan->class[class / 64] >> class % 64 & 1) != 0;
+}
+
+/* Draw anew: after a fork. */
+void heap_forget_sample(struct heap *heap);
+
 /* --- heap_free.c ------------------------------------------------------- */
 
 /* Free any pointer, whoever owns it; wild ones are reported. `heap` may be a
@@ -278,10 +309,11 @@ bool heap_release_empty(struct heap *heap, struct record *slab);
 /* A slab that was just claimed. */
 void heap_adopt(struct heap *heap, struct record *slab);
 
-/* Stop owning a slab: SLAB_FULL, or SLAB_IDLE to leave its free slots to all.
-   False: post has come; it is owned still, and in no list. */
+/* Stop owning a slab: SLAB_FULL, or SLAB_IDLE to leave its free slots to all;
+   also one that is noted, if the inbox will be taken in. False: post has come;
+   it is owned still, and in no list. */
 bool heap_let_go(struct heap *heap, struct record *slab,
-                 enum slab_state state);
+                 enum slab_state state, bool noted);
 
 /*
  * A slab with free slots for this class, from anywhere; NULL: no memory. It is
@@ -305,6 +337,9 @@ struct heap *heap_open(void);
 /* Give everything away: slabs to nobody or to the arena, parcels to their
    owners. The heap can be opened again. */
 void heap_close(struct heap *heap);
+
+/* Put slots of the stock back, all but `keep`. SLOT_MAP. */
+void heap_shorten(struct heap *heap, unsigned class, uint32_t keep);
 
 struct heap *heap_of_id(uint32_t id);
 uint32_t heap_count(void);

@@ -26,7 +26,8 @@ static void report(const struct record *slab, uintptr_t p,
         facts = slab_facts(slab, p, call);
         if (offset % slab->slot_bytes != 0)
             facts.detail = "inside an object";
-        else if (offset / slab->slot_bytes >= slab->fresh)
+        else if (!shares_large(slab)
+                 && offset / slab->slot_bytes >= slab->fresh)
             facts.detail = "never allocated";
         else
             kind = DIE_DOUBLE_FREE;
@@ -179,9 +180,8 @@ static void take_one(struct record *slab, uint64_t *state, size_t unit,
     if (canary_stays(slab->slot_bytes))
         canary_write(&slab->key, slot, slab->slot_bytes);
     if (unlikely(!exact_says_live(word, unit))) {
-        call.function = "free";
         struct die_facts facts = slab_facts(slab, slot, call);
-        facts.detail = "in a message of another thread";
+        facts.detail = "by another thread, noticed when its message came in";
         die(DIE_DOUBLE_FREE, &facts);
         return;
     }
@@ -200,7 +200,8 @@ static void take_pending(struct record *slab, struct die_call call)
 
     for (size_t at = 0; at < bytes; at += step) {
         size_t word = exact_word(at >> UNIT_SHIFT);
-        if (__atomic_load_n(&pending[word], __ATOMIC_RELAXED) == 0)
+        /* seq_cst: we took the note out before; see mail_swap. */
+        if (__atomic_load_n(&pending[word], __ATOMIC_SEQ_CST) == 0)
             continue;
         /* Acquire: the sender's scrubbing happened before. */
         uint64_t bits = __atomic_exchange_n(&pending[word], 0,
@@ -258,14 +259,12 @@ void heap_take_post(struct heap *heap, struct record *slab,
     heap_settle(heap, slab);
 }
 
-static struct inbox *inbox_of(uint64_t mail)
-{
-    return &heap_of_id(mail_owner(mail))->inbox;
-}
+static void notify(struct heap *heap, struct record *slab, uint64_t sent,
+                   struct die_call call);
 
 /*
- * A slab out of our inbox. It may have changed hands since it was put there:
- * then whoever owns it now must hear of the post.
+ * A slab out of an inbox, mostly our own. It may have changed hands since it
+ * was put there: then whoever owns it now must hear of the post.
  */
 static void take_in(struct heap *heap, struct record *slab,
                     struct die_call call)
@@ -273,7 +272,7 @@ static void take_in(struct heap *heap, struct record *slab,
     uint64_t mail = mail_unnote(slab);
     uint64_t sent;
 
-    if (mail_owner(mail) == heap->id) {
+    if (heap->id != 0 && mail_owner(mail) == heap->id) {
         heap_take_post(heap, slab, call);
         return;
     }
@@ -281,21 +280,43 @@ static void take_in(struct heap *heap, struct record *slab,
         return;
     if (!STRICT_REMOTE && !mail_has_post(mail))
         return;
-    if (mail_owner(mail) == 0 && heap_claim(heap, slab, call))
+    if (mail_owner(mail) == 0 && heap->id != 0
+        && mail_claim(slab, heap->id)) {
+        /* Whatever the word says: it was we who took the note out of it. */
+        heap_adopt(heap, slab);
+        heap_take_post(heap, slab, call);
         return;
+    }
     if (mail_note(slab, true, &sent) == MAIL_NOTIFY)
-        inbox_push(inbox_of(sent), slab);
+        notify(heap, slab, sent, call);
 }
 
-void heap_drain(struct heap *heap, struct die_call call)
+static void drain(struct heap *heap, struct inbox *inbox, struct die_call call)
 {
-    struct record *slab = inbox_take_all(&heap->inbox);
+    struct record *slab = inbox_take_all(inbox);
 
     while (slab) {
         struct record *next = slab->mail_next;
         take_in(heap, slab, call);
         slab = next;
     }
+}
+
+void heap_drain(struct heap *heap, struct die_call call)
+{
+    drain(heap, &heap->inbox, call);
+}
+
+/* Tell the owner. If it let the slab go meanwhile, because its thread ends, it
+   may not look into its inbox again: then we do, as any thread may. */
+static void notify(struct heap *heap, struct record *slab, uint64_t sent,
+                   struct die_call call)
+{
+    uint32_t owner = mail_owner(sent);
+    struct inbox *inbox = &heap_of_id(owner)->inbox;
+    inbox_push(inbox, slab);
+    if (unlikely(mail_owner(mail_look(slab)) != owner))
+        drain(heap, inbox, call);
 }
 
 /* --- sending ----------------------------------------------------------- */
@@ -319,6 +340,15 @@ static void leave_slot(const struct record *slab, uintptr_t p)
     canary_clear(p, slab->slot_bytes);
 }
 
+static void report_twice(struct record *slab, uintptr_t p,
+                         struct die_call call)
+{
+    struct die_facts facts = slab_facts(slab, p, call);
+
+    facts.detail = "freed by two threads";
+    die(DIE_DOUBLE_FREE, &facts);
+}
+
 /* Strict mode: the message is a bit, and it is sent at once. */
 static void free_remote_strict(struct heap *heap, struct record *slab,
                                uintptr_t p, struct die_call call)
@@ -333,9 +363,7 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
        full fence: see report_pending in shares.c. */
     if (__atomic_fetch_or(pending, exact_bit(unit), __ATOMIC_SEQ_CST)
             & exact_bit(unit)) {
-        struct die_facts facts = slab_facts(slab, p, call);
-        facts.detail = "freed by two threads";
-        die(DIE_DOUBLE_FREE, &facts);
+        report_twice(slab, p, call);
         return;
     }
     while ((result = mail_note(slab, heap->id == 0, &sent)) == MAIL_NOBODY) {
@@ -346,7 +374,9 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
         }
     }
     if (result == MAIL_NOTIFY)
-        inbox_push(inbox_of(sent), slab);
+        notify(heap, slab, sent, call);
+    else if (result == MAIL_GONE)
+        report_twice(slab, p, call);
 }
 
 static void post(struct heap *heap, struct parcel *parcel,
@@ -369,7 +399,9 @@ static void post(struct heap *heap, struct parcel *parcel,
         return;
     }
     if (result == MAIL_NOTIFY)
-        inbox_push(inbox_of(sent), slab);
+        notify(heap, slab, sent, call);
+    else if (result == MAIL_GONE)
+        report_twice(slab, slab->base + parcel->head, call);
 }
 
 void heap_post_all(struct heap *heap)

@@ -104,16 +104,23 @@ struct heap *heap_open(void)
 
 /* Slots in the stock go back to the slab they came from: they were never
    served, so they are not taken. */
+void heap_shorten(struct heap *heap, unsigned class, uint32_t keep)
+{
+    struct stock *stock = heap_stock(heap, class);
+    uint32_t count = stock->count;
+
+    if (count <= keep)
+        return;
+    /* They are free by their state; only the counts must hear of it. */
+    stock->count = keep;
+    heap->taken -= count - keep;
+    stock->slab->until -= count - keep;
+}
+
 static void empty_stock(struct heap *heap, unsigned class)
 {
     if (SLOT_MAP) {
-        /* They are free by their state; only the count must hear of it. */
-        struct stock *stock = heap_stock(heap, class);
-        uint32_t count = stock->count;
-        stock->count = 0;
-        heap->taken -= count;
-        if (count != 0)
-            stock->slab->until -= count;
+        heap_shorten(heap, class, 0);
         return;
     }
     struct record *slab = heap->bin[class].current;
@@ -133,12 +140,12 @@ static void leave(struct heap *heap, struct record *slab)
 
     bool free_slots = slab_queued(slab) != 0 || slab->fresh < slab->slots;
 
-    if (slab_used(slab) == 0) {
-        heap_release_empty(heap, slab);
-    } else if (!heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL)) {
-        /* Post has come: back into a list, for another round. */
+    bool left = slab_used(slab) == 0 ? heap_release_empty(heap, slab)
+        : heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL, true);
+
+    /* Post has come: back into a list, for another round. */
+    if (!left)
         heap_take_post(heap, slab, call);
-    }
 }
 
 static void empty_bin(struct heap *heap, unsigned class)
@@ -183,6 +190,7 @@ void heap_close(struct heap *heap)
 /* Empty slabs that were kept at hand, and cached spans, after a while. */
 static bool release_idle(struct heap *heap, uint64_t now, bool all)
 {
+    struct die_call call = { .function = "free" };
     bool any = span_cache_decay(&heap->spans, now, all);
 
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
@@ -191,7 +199,8 @@ static bool release_idle(struct heap *heap, uint64_t now, bool all)
             struct record *next = slab->next;
             if (slab_used(slab) == 0) {
                 heap_unlist(heap, slab);
-                heap_release_empty(heap, slab);
+                if (!heap_release_empty(heap, slab))
+                    heap_take_post(heap, slab, call);
                 any = true;
             }
             slab = next;

@@ -63,6 +63,25 @@ static void list_last(struct record **first, struct record **last,
     *last = slab;
 }
 
+/* Strict mode: is a slot of an empty slab under way? Then it was freed twice.
+   A bit that is set after we looked meets MAIL_GONE. */
+static bool has_pending(const struct record *slab)
+{
+    const uint64_t *pending = slab_pending_words(slab);
+    size_t bytes = (size_t)slab->slots * slab->slot_bytes;
+    size_t step = size_max(slab->slot_bytes, UNIT_BYTES * 64);
+
+    if (!STRICT_REMOTE)
+        return false;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (size_t at = 0; at < bytes; at += step) {
+        size_t word = exact_word(at >> UNIT_SHIFT);
+        if (__atomic_load_n(&pending[word], __ATOMIC_RELAXED) != 0)
+            return true;
+    }
+    return false;
+}
+
 bool heap_release_empty(struct heap *heap, struct record *slab)
 {
     struct bin *bin = bin_of(heap, slab);
@@ -72,7 +91,8 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
     if (!CLASS_ISOLATION)
         slab_verify(slab, true, call);
     slab_own(slab, NULL);
-    if (mail_let_go(slab, MAIL_ARENA, false) == MAIL_KEPT) {
+    if (has_pending(slab)
+        || mail_let_go(slab, MAIL_ARENA, false, true) == MAIL_KEPT) {
         /* Post for an empty slab: a double free; the intake reports it. */
         slab_own(slab, heap);
         return false;
@@ -97,7 +117,7 @@ static void limit_owned(struct heap *heap, struct bin *bin,
         return;
     struct record *slab = bin->asleep_first ? bin->asleep_first
         : bin->ready_last;
-    if (slab && !heap_let_go(heap, slab, SLAB_IDLE))
+    if (slab && !heap_let_go(heap, slab, SLAB_IDLE, false))
         heap_settle(heap, slab); /* post has come; the inbox brings it */
 }
 
@@ -146,7 +166,8 @@ void heap_adopt(struct heap *heap, struct record *slab)
     own(heap, slab);
 }
 
-bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
+bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state,
+                 bool noted)
 {
     struct bin *bin = bin_of(heap, slab);
     /* What would not be worth a refill waits for a free into it instead. */
@@ -156,7 +177,7 @@ bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state)
     /* First nobody takes the fast path any more, then others may claim. */
     slab_own(slab, NULL);
     slab->state = (uint16_t)state;
-    switch (mail_let_go(slab, 0, pool)) {
+    switch (mail_let_go(slab, 0, pool, noted)) {
     case MAIL_KEPT:
         slab->state = SLAB_IDLE;
         slab_own(slab, heap);
@@ -203,8 +224,10 @@ static struct record *from_arena(struct heap *heap, unsigned class)
 
     if (!slab)
         return NULL;
-    slab_open(slab, class, stream);
+    /* First the owner: a granule that never held anything belongs to nobody,
+       and a wild pointer must not claim what becomes a slab. */
     mail_open(slab, heap->id);
+    slab_open(slab, class, stream);
     /* Under isolation: emptied slabs wait for each other (retire.h). */
     if (SLOT_MAP && slab_queued(slab) != 0)
         shares_rest(slab, heap->bin[class].taken, true);
@@ -220,7 +243,7 @@ static void dismiss_current(struct heap *heap, struct bin *bin)
     if (!slab)
         return;
     bin->grows = slab_queued(slab) == 0 && slab->fresh == slab->slots;
-    if (bin->grows && heap_let_go(heap, slab, SLAB_FULL))
+    if (bin->grows && heap_let_go(heap, slab, SLAB_FULL, false))
         return;
     heap_unlist(heap, slab);
     slab->state = SLAB_IDLE;

@@ -2,8 +2,8 @@
 /*
  * inbox.h - a heap's queue of slabs in which others have freed.
  *
- * Many producers push records, one consumer takes all of them at once: a
- * stack by compare-and-swap, emptied by one exchange, so there is no ABA. The
+ * Many producers push records, a consumer takes all of them at once: a stack
+ * by compare-and-swap, emptied by one exchange, so there is no ABA. The
  * bit `noted` of a slab's mail word says that it stands in an inbox; it can
  * stand in one only, so one link in the record is enough, and free needs no
  * memory. An inbox outlives its heap's thread.
@@ -23,14 +23,17 @@ static inline void inbox_push(struct inbox *inbox, struct record *slab)
 
     do
         slab->mail_next = first;
-    /* Release: the link is written before the slab can be taken out. */
+    /* Release: the link is written before the slab can be taken out. And
+       seq_cst: the pusher looks at the owner after; see mail_swap. */
     while (!__atomic_compare_exchange_n(&inbox->first, &first, slab, true,
-                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }
 
 static inline bool inbox_is_empty(const struct inbox *inbox)
 {
-    return __atomic_load_n(&inbox->first, __ATOMIC_RELAXED) == NULL;
+    /* seq_cst: who let go of a slab sees what was pushed, or the pusher sees
+       that it was let go; see mail_swap. */
+    return __atomic_load_n(&inbox->first, __ATOMIC_SEQ_CST) == NULL;
 }
 
 static inline struct record *inbox_take_all(struct inbox *inbox)

@@ -95,6 +95,8 @@ void face_gather(struct face_stats *stats, struct face_row *rows)
     stats->span_count = span_live_count();
     stats->live_bytes += stats->span_bytes;
     stats->live_count += stats->span_count;
+    stats->live_bytes += __atomic_load_n(&sample_live_bytes, __ATOMIC_RELAXED);
+    stats->live_count += sample_live_count();
     stats->committed_bytes = figures.committed_bytes;
     stats->slab_bytes = figures.slab_bytes;
     stats->purgeable_bytes = figures.dirty_bytes;

@@ -87,13 +87,25 @@ static inline bool mail_may_have_post(uint64_t mail)
     return mail_has_post(mail) || (STRICT_REMOTE && (mail & MAIL_NOTED));
 }
 
-/* Replace *expected by `desired`; *expected is refreshed on failure. Both
-   sides: what was written before is visible to who sees the new word. */
+/*
+ * Replace *expected by `desired`; *expected is refreshed on failure. What was
+ * written before is visible to who sees the new word. And one order for all
+ * (seq_cst) where two words are concerned: whoever sets a pending bit, or puts
+ * a slab into an inbox, looks at the mail word after; whoever takes a note or
+ * the ownership out of it looks at the bits, or the inbox, after. One of the
+ * two must see the other. It costs nothing over acq_rel on x86 and arm64.
+ */
 static inline bool mail_swap(struct record *slab, uint64_t *expected,
                              uint64_t desired)
 {
     return __atomic_compare_exchange_n(&slab->mail, expected, desired, false,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* The word, after something else was written: see mail_swap. */
+static inline uint64_t mail_look(const struct record *slab)
+{
+    return __atomic_load_n(&slab->mail, __ATOMIC_SEQ_CST);
 }
 
 /* Become the owner of a slab that nobody owns. Post in it stays. */
@@ -113,16 +125,18 @@ enum mail_leave { MAIL_KEPT, MAIL_LEFT, MAIL_LEFT_TO_POOL };
 /*
  * Hand the slab to `next` (0 or MAIL_ARENA), if no post has come; the owner
  * only. With `pool` the slab is to stand in the pool: LEFT_TO_POOL says that
- * the caller must put it there.
+ * the caller must put it there. A noted slab stays: while it stands in our
+ * inbox its next owner would hear of nothing. Who will take in all of its
+ * inbox before it sleeps may leave it `noted` all the same.
  */
 static inline enum mail_leave mail_let_go(struct record *slab, uint32_t next,
-                                          bool pool)
+                                          bool pool, bool noted)
 {
     uint64_t mail = mail_load(slab);
     uint64_t left;
 
     do {
-        if (mail_has_post(mail))
+        if (mail_has_post(mail) || (!noted && (mail & MAIL_NOTED)))
             return MAIL_KEPT;
         left = (mail & ~MAIL_OWNER_MASK)
             | (uint64_t)next << MAIL_OWNER_SHIFT | (pool ? MAIL_POOLED : 0);
@@ -151,6 +165,7 @@ enum mail_result {
     MAIL_NOBODY, /* not sent: nobody owns the slab */
     MAIL_SENT,   /* the owner knows already */
     MAIL_NOTIFY, /* put the slab into the owner's inbox */
+    MAIL_GONE,   /* not sent: it is no slab any more */
 };
 
 /*
@@ -200,6 +215,8 @@ static inline enum mail_result mail_send_chain(struct record *slab,
     do {
         if (mail_owner(mail) == 0 && !loose)
             return MAIL_NOBODY;
+        if (mail_owner(mail) == MAIL_ARENA)
+            return MAIL_GONE;
         chain_write(slab, tail, mail_head(mail));
         *sent = (mail & ~MAIL_CHAIN_MASK) | unit << MAIL_HEAD_SHIFT
             | (uint64_t)(mail_count(mail) + count) << MAIL_COUNT_SHIFT;
@@ -213,11 +230,13 @@ static inline enum mail_result mail_send_chain(struct record *slab,
 static inline enum mail_result mail_note(struct record *slab, bool loose,
                                          uint64_t *sent)
 {
-    uint64_t mail = mail_load(slab);
+    uint64_t mail = mail_look(slab);
 
     do {
         if (mail_owner(mail) == 0 && !loose)
             return MAIL_NOBODY;
+        if (mail_owner(mail) == MAIL_ARENA)
+            return MAIL_GONE;
         if (mail & MAIL_NOTED)
             return MAIL_SENT;
         *sent = mail | (mail_owner(mail) ? MAIL_NOTED : MAIL_LOOSE);
@@ -231,13 +250,13 @@ static inline enum mail_result mail_note(struct record *slab, bool loose,
 static inline uint64_t mail_take(struct record *slab)
 {
     return __atomic_fetch_and(&slab->mail, ~(MAIL_CHAIN_MASK | MAIL_LOOSE),
-                              __ATOMIC_ACQ_REL);
+                              __ATOMIC_SEQ_CST);
 }
 
 /* The slab is out of the inbox: from now on it may be noted again. */
 static inline uint64_t mail_unnote(struct record *slab)
 {
-    return __atomic_fetch_and(&slab->mail, ~MAIL_NOTED, __ATOMIC_ACQ_REL);
+    return __atomic_fetch_and(&slab->mail, ~MAIL_NOTED, __ATOMIC_SEQ_CST);
 }
 
 #endif

@@ -20,6 +20,9 @@
 
 enum { REALLOC_MOVE_BYTES = 1 << 20 };
 
+/* With the site it makes a call stack: of functions that fast paths jump to. */
+#define FRAME __builtin_frame_address(0)
+
 unsigned long face_mismatch_count;
 
 void *face_no_memory(void)
@@ -48,6 +51,26 @@ static void *allocate_span(struct heap *heap, size_t bytes, size_t alignment,
     return p;
 }
 
+/* A slot, or once in a while a sampled object. *zeroed as below. */
+static void *allocate_small(struct heap *heap, unsigned class, size_t bytes,
+                            size_t alignment, bool *zeroed,
+                            struct die_call call)
+{
+    void *p;
+
+    *zeroed = WRITE_CHECK && bytes <= SCRUB_WHOLE_BYTES - CANARY_BYTES;
+    if (!SAMPLING)
+        return heap_allocate_small(heap, class, call);
+    p = heap_take_sample(heap, class, bytes, alignment, call);
+    if (p) {
+        *zeroed = true;
+        return p;
+    }
+    p = heap_allocate_small(heap, class, call);
+    heap_plan_sample(heap, class);
+    return p;
+}
+
 /* *zeroed: the object reads as zeros. */
 static void *allocate(struct heap *heap, size_t bytes, bool *zeroed,
                       struct die_call call)
@@ -55,16 +78,15 @@ static void *allocate(struct heap *heap, size_t bytes, bool *zeroed,
     *zeroed = false;
     if (heap->id == 0)
         return NULL;
-    if (bytes <= CLASS_REQUEST_MAX) {
-        *zeroed = WRITE_CHECK && bytes <= SCRUB_WHOLE_BYTES - CANARY_BYTES;
-        return heap_allocate_small(heap, class_of_request(bytes), call);
-    }
+    if (bytes <= CLASS_REQUEST_MAX)
+        return allocate_small(heap, class_of_request(bytes), bytes, UNIT_BYTES,
+                              zeroed, call);
     return allocate_span(heap, bytes, os_page_bytes(), zeroed);
 }
 
 static NOINLINE void *malloc_anew(size_t bytes, const void *site)
 {
-    struct die_call call = { "malloc", site };
+    struct die_call call = { "malloc", site, FRAME };
 
     if (process_is_aside())
         return aside_next.malloc(bytes);
@@ -82,7 +104,7 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
 void *face_malloc_list(size_t bytes, const void *site, struct heap *heap,
                        size_t class)
 {
-    void *p = heap_retake(heap, class);
+    void *p = heap_has_plan(heap, class) ? NULL : heap_retake(heap, class);
 
     return likely(p) ? p : malloc_anew(bytes, site);
 }
@@ -100,7 +122,7 @@ void *face_malloc_slow(size_t bytes, const void *site)
 
 void *face_calloc_slow(size_t bytes, const void *site)
 {
-    struct die_call call = { "calloc", site };
+    struct die_call call = { "calloc", site, FRAME };
 
     if (process_is_aside())
         return aside_next.calloc(1, bytes);
@@ -118,7 +140,8 @@ void *face_calloc_slow(size_t bytes, const void *site)
 
 void *face_allocate_aligned(size_t alignment, size_t bytes)
 {
-    struct die_call call = { "aligned_alloc", __builtin_return_address(0) };
+    struct die_call call = { "aligned_alloc", __builtin_return_address(0),
+                             FRAME };
     unsigned class = CLASS_COUNT;
     void *p = NULL;
     bool zeroed;
@@ -135,7 +158,7 @@ void *face_allocate_aligned(size_t alignment, size_t bytes)
     if (heap->id == 0)
         p = NULL;
     else if (class < CLASS_COUNT)
-        p = heap_allocate_small(heap, class, call);
+        p = allocate_small(heap, class, bytes, alignment, &zeroed, call);
     else
         p = allocate_span(heap, bytes ? bytes : 1,
                           alignment > os_page_bytes() ? alignment
@@ -159,6 +182,10 @@ static void free_named(void *p, struct die_call call)
         aside_next.free(p);
         return;
     }
+    if (sample_has(p)) {
+        sample_free(p, call);
+        return;
+    }
     struct heap *heap = thread_enter();
     heap_free(heap, p, call);
     thread_leave(heap);
@@ -166,7 +193,7 @@ static void free_named(void *p, struct die_call call)
 
 void face_free_slow(void *p, const void *site)
 {
-    struct die_call call = { "free", site };
+    struct die_call call = { "free", site, FRAME };
 
     free_named(p, call);
 }
@@ -186,12 +213,16 @@ static size_t usable_bytes(const struct record *record)
 
 size_t face_usable_size(void *p, const void *site)
 {
-    struct die_call call = { "malloc_usable_size", site };
+    struct die_call call = { "malloc_usable_size", site, FRAME };
 
     if (!p)
         return 0;
     if (process_is_aside())
         return aside_next.malloc_usable_size(p);
+    if (sample_has(p)) {
+        size_t bytes = sample_size(p, call);
+        return bytes == SIZE_MAX ? 0 : bytes;
+    }
     struct record *record = heap_find(p, call);
     return record ? usable_bytes(record) : 0;
 }
@@ -208,9 +239,31 @@ static bool size_fits(size_t usable, size_t bytes, size_t alignment)
         ? least * 2 + 64 >= usable : false;
 }
 
+/* The usable size of p, SIZE_MAX after a report, and whether what the program
+   says of it can be true. Of a sampled object the size is known exactly, but
+   realloc may have kept it. */
+static size_t told_size(void *p, size_t bytes, size_t alignment,
+                        struct die_call call, bool *fits)
+{
+    size_t usable;
+
+    if (sample_has(p)) {
+        usable = sample_size(p, call);
+        *fits = bytes <= usable && bytes >= usable / 2;
+        return usable;
+    }
+    struct record *record = heap_find(p, call);
+    if (!record)
+        return SIZE_MAX;
+    usable = usable_bytes(record);
+    *fits = size_fits(usable, bytes, alignment);
+    return usable;
+}
+
 void face_free_sized(void *p, size_t bytes, size_t alignment)
 {
-    struct die_call call = { "free_sized", __builtin_return_address(0) };
+    struct die_call call = { "free_sized", __builtin_return_address(0),
+                             FRAME };
     const struct options *options = options_get();
 
     if (!p)
@@ -219,10 +272,13 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
         free_named(p, call);
         return;
     }
-    struct record *record = heap_find(p, call);
-    if (record && !size_fits(usable_bytes(record), bytes, alignment)) {
+    bool fits;
+    size_t usable = told_size(p, bytes, alignment, call, &fits);
+    if (usable == SIZE_MAX)
+        return;
+    if (!fits) {
         struct die_facts facts = { .call = call, .pointer = p,
-                                   .slot_bytes = usable_bytes(record) };
+                                   .slot_bytes = usable };
         /* Relaxed: a statistic. One line for the first, then only counts. */
         bool first = __atomic_fetch_add(&face_mismatch_count, 1,
                                         __ATOMIC_RELAXED) == 0;
@@ -231,8 +287,7 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
         else if (first)
             die_note(DIE_SIZE_MISMATCH, &facts);
     }
-    if (record)
-        free_named(p, call);
+    free_named(p, call);
 }
 
 unsigned long face_mismatches(void)
@@ -243,11 +298,25 @@ unsigned long face_mismatches(void)
 /* --- realloc ----------------------------------------------------------- */
 
 /* Is the object's room right for so many bytes? Down to half is kept. */
-static bool keeps(const struct record *record, size_t bytes)
+static bool keeps(size_t usable, size_t bytes)
 {
-    size_t usable = usable_bytes(record);
-
     return bytes <= usable && bytes >= usable / 2;
+}
+
+static void *realloc_sampled(void *old, size_t bytes, struct die_call call)
+{
+    size_t usable = sample_size(old, call);
+
+    if (usable == SIZE_MAX || bytes > PTRDIFF_MAX)
+        return face_no_memory();
+    if (keeps(usable, bytes))
+        return old;
+    void *p = fast_malloc(bytes);
+    if (!p)
+        return bytes <= usable ? old : NULL;
+    memcpy(p, old, size_min(usable, bytes));
+    sample_free(old, call);
+    return p;
 }
 
 static void *move(struct heap *heap, void *old, struct record *record,
@@ -273,7 +342,7 @@ static void *move(struct heap *heap, void *old, struct record *record,
 
 void *face_realloc(void *old, size_t bytes, const void *site)
 {
-    struct die_call call = { "realloc", site };
+    struct die_call call = { "realloc", site, FRAME };
     void *p;
 
     if (!old)
@@ -284,10 +353,12 @@ void *face_realloc(void *old, size_t bytes, const void *site)
         free_named(old, call);
         return NULL;
     }
+    if (sample_has(old))
+        return realloc_sampled(old, bytes, call);
     struct record *record = heap_find(old, call);
     if (!record || bytes > PTRDIFF_MAX)
         return face_no_memory();
-    if (keeps(record, bytes))
+    if (keeps(usable_bytes(record), bytes))
         return old;
     if (record->kind == RECORD_SLAB && bytes <= CLASS_REQUEST_MAX) {
         p = fast_malloc(bytes);

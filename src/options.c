@@ -21,6 +21,7 @@ static const struct options defaults = {
     .on_error = OPTION_ABORT,
     .size_mismatch = OPTION_REPORT,
     .report_fd = 2,
+    .sample = OPTION_SAMPLE_DEFAULT,
 };
 
 const struct options *options_get(void)
@@ -49,6 +50,27 @@ static bool parse_digits(const char *value, size_t length, size_t *used,
             return false;
     }
     return *used != 0;
+}
+
+static bool parse_number(const char *value, size_t length, size_t *number)
+{
+    size_t used, parsed;
+
+    if (!parse_digits(value, length, &used, &parsed) || used != length
+        || parsed > UINT32_MAX)
+        return false;
+    *number = parsed;
+    return true;
+}
+
+static bool parse_switch(const char *value, size_t length, bool *on)
+{
+    bool is_on = is_word(value, length, "on");
+
+    if (!is_on && !is_word(value, length, "off"))
+        return false;
+    *on = is_on;
+    return true;
 }
 
 static bool parse_bytes(const char *value, size_t length, size_t *bytes)
@@ -122,6 +144,9 @@ const struct option_place option_table[] = {
     { "arena", OPTION_KIND_BYTES, PLACE(arena_bytes) },
     { "own_malloc", OPTION_KIND_ACTION_OR_IGNORE, PLACE(own_malloc) },
     { "statistics", OPTION_KIND_OUTPUT, PLACE(statistics) },
+    { "sample", OPTION_KIND_NUMBER, PLACE(sample) },
+    { "guard_signals", OPTION_KIND_SWITCH, PLACE(guard_signals) },
+    { "seal", OPTION_KIND_SWITCH, PLACE(seal) },
 };
 
 static bool parse_value(const char *value, size_t length,
@@ -138,6 +163,10 @@ static bool parse_value(const char *value, size_t length,
         return parse_bytes(value, length, place);
     case OPTION_KIND_OUTPUT:
         return parse_output(value, length, place);
+    case OPTION_KIND_NUMBER:
+        return parse_number(value, length, place);
+    case OPTION_KIND_SWITCH:
+        return parse_switch(value, length, place);
     }
     return false;
 }
@@ -147,10 +176,13 @@ bool options_set(struct options *options, const char *name, size_t name_length,
 {
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         const struct option_place *option = &option_table[i];
-        if (is_word(name, name_length, option->name))
-            return parse_value(value, value_length,
-                               (enum option_kind)option->kind,
-                               (char *)options + option->offset);
+        if (!is_word(name, name_length, option->name))
+            continue;
+        if (!parse_value(value, value_length, (enum option_kind)option->kind,
+                         (char *)options + option->offset))
+            return false;
+        options->report_chosen |= option->kind == OPTION_KIND_DESCRIPTOR;
+        return true;
     }
     return false;
 }
@@ -215,5 +247,6 @@ void options_read(void)
     }
     done = true;
     die_configure(sealed.options.on_error == OPTION_REPORT,
-                  sealed.options.report_fd);
+                  sealed.options.report_chosen
+                  ? sealed.options.report_fd : -1);
 }

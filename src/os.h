@@ -60,6 +60,13 @@ bool os_guards_are_cheap(void);
 bool os_protect_read(void *p, size_t bytes);
 
 /*
+ * Nobody may unmap, remap or reprotect it any more, we neither (mseal, Linux
+ * 6.10). Only if no filter of system calls is in force, which might kill the
+ * process for a call that it does not know. Start only. False: not sealed.
+ */
+bool os_seal(void *p, size_t bytes);
+
+/*
  * Move the pages of `from` to the committed range `to`; `from` stays mapped
  * and reads as zeros. False: nothing moved.
  */
@@ -138,7 +145,16 @@ bool os_file_identity(int descriptor, struct os_file *file);
 bool os_is_alone(void);
 
 unsigned os_process_id(void);
+
+/* Of the calling thread, by a futex call where that can be had: a sandbox may
+   have forgotten gettid. */
 unsigned os_thread_id(void);
+
+/* Can four bytes be read here? p is a multiple of four; nothing is read. */
+bool os_can_read(const void *p);
+
+/* An address just above the first thread's frames, or 0. */
+uintptr_t os_first_stack_end(void);
 
 /* Module and offset of a code address, without taking the loader's lock. */
 bool os_module_of(const void *address, const char **name, uintptr_t *offset);
@@ -153,6 +169,19 @@ void *os_symbol(const char *name, enum os_symbol_place place);
 
 /* Does the program itself need names that begin so from other modules? */
 bool os_program_needs(const char *prefix);
+/* A fault: what was touched, by the instruction at `site`. */
+struct os_fault {
+    uintptr_t address;
+    const void *site;
+    const void *frame; /* the frame pointer, if there is one */
+};
+
+/* In a signal handler. True: all is well now, go on; false: not ours. */
+typedef bool os_fault_handler(const struct os_fault *fault);
+
+/* Handle SIGSEGV and SIGBUS; what the handler declines goes to what was there
+   before. Start only. */
+bool os_catch_faults(os_fault_handler *handler);
 
 /* End the process by SIGABRT, whatever the program did to that signal. */
 NORETURN void os_abort(void);

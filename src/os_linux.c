@@ -13,14 +13,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +31,9 @@
 #endif
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
 #endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
@@ -188,9 +190,14 @@ bool os_unguard(void *p, size_t bytes)
        range may have known both, and each call is harmless on the other. */
     bool removed = advise(p, bytes, MADV_GUARD_REMOVE);
 
-    if (guard_install_refused)
-        return protect(p, bytes, PROT_READ | PROT_WRITE);
-    return removed;
+    if (!guard_install_refused)
+        return removed;
+    if (!protect(p, bytes, PROT_READ | PROT_WRITE))
+        return false;
+    /* Relaxed: a budget. Some were guarded without a mapping, so stop at 0. */
+    if (__atomic_load_n(&os_guard_mappings, __ATOMIC_RELAXED) >= 2)
+        __atomic_sub_fetch(&os_guard_mappings, 2, __ATOMIC_RELAXED);
+    return true;
 }
 
 bool os_guards_are_cheap(void)
@@ -201,6 +208,33 @@ bool os_guards_are_cheap(void)
 bool os_protect_read(void *p, size_t bytes)
 {
     return protect(p, bytes, PROT_READ);
+}
+
+/* Does the kernel say that no filter is in force? A filter can be there from
+   the very start (systemd), but reading a file is what any program does. */
+static bool is_unfiltered(void)
+{
+    static const char wanted[] = "\nSeccomp:\t0\n";
+    static int known; /* 0 not yet, 1 no filter, 2 a filter, or not known */
+    char status[2048];
+
+    if (known == 0) {
+        long file = call6(SYS_openat, AT_FDCWD, (long)"/proc/self/status",
+                          O_RDONLY | O_CLOEXEC, 0, 0, 0);
+        long length = file < 0 ? -1
+            : call6(SYS_read, file, (long)status, sizeof status - 1, 0, 0, 0);
+        status[length > 0 ? length : 0] = '\0';
+        if (file >= 0)
+            call6(SYS_close, file, 0, 0, 0, 0, 0);
+        known = strstr(status, wanted) ? 1 : 2;
+    }
+    return known == 1;
+}
+
+bool os_seal(void *p, size_t bytes)
+{
+    return sizeof(void *) == 8 && is_unfiltered()
+        && call6(SYS_mseal, (long)p, (long)bytes, 0, 0, 0, 0) == 0;
 }
 
 bool os_move(void *from, void *to, size_t bytes)
@@ -251,49 +285,6 @@ bool os_has_random(void)
     char byte;
 
     return call6(SYS_getrandom, (long)&byte, 1, 0, 0, 0, 0) == 1;
-}
-
-size_t os_address_space_limit(void)
-{
-    struct os_limit limit;
-
-    if (os_limit(0, RLIMIT_AS, NULL, &limit) != 0)
-        return SIZE_MAX;
-    return limit.soft < SIZE_MAX ? (size_t)limit.soft : SIZE_MAX;
-}
-
-int os_limit(int process, int resource, const struct os_limit *set,
-             struct os_limit *was)
-{
-    int saved = errno;
-    int error = 0;
-
-    if (syscall(SYS_prlimit64, (long)process, (long)resource, set, was) != 0)
-        error = errno;
-    errno = saved;
-    return error;
-}
-
-int os_lock_all(int flags)
-{
-    int saved = errno;
-    int error = syscall(SYS_mlockall, (long)flags) != 0 ? errno : 0;
-
-    errno = saved;
-    return error;
-}
-
-size_t os_memory_bytes(void)
-{
-    struct sysinfo info;
-    int saved = errno;
-    size_t bytes;
-
-    if (sysinfo(&info) != 0 || __builtin_mul_overflow(
-            info.totalram, info.mem_unit, &bytes))
-        bytes = SIZE_MAX / 2;
-    errno = saved;
-    return bytes;
 }
 
 bool os_is_privileged(void)
@@ -410,12 +401,53 @@ bool os_is_alone(void)
 
 unsigned os_process_id(void)
 {
-    return (unsigned)call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    long number = call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
+
+    return number > 0 ? (unsigned)number : 0;
 }
 
+/* A lock with priority inheritance that nobody holds becomes ours: the kernel
+   writes our number into it, and knows nothing of it afterwards. */
 unsigned os_thread_id(void)
 {
+    uint32_t word = 0;
+
+    if (call6(SYS_futex, (long)&word, FUTEX_LOCK_PI_PRIVATE, 0, 0, 0, 0) == 0)
+        return word & FUTEX_TID_MASK;
     return (unsigned)call6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+uintptr_t os_first_stack_end(void)
+{
+    return getauxval(AT_RANDOM);
+}
+
+/*
+ * Is the address in a segment of the module? Its program headers are read where
+ * the kernel (the program) or the file's first page (others) has them.
+ */
+static bool module_has(const struct link_map *map, uintptr_t place)
+{
+    const ElfW(Ehdr) *file = (const ElfW(Ehdr) *)map->l_addr;
+    const ElfW(Phdr) *segment = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t count = getauxval(AT_PHNUM);
+
+    if (map->l_name && *map->l_name) {
+        /* It may be gone by now, or begin elsewhere. */
+        if (!os_can_read(file)
+            || memcmp(file->e_ident, ELFMAG, SELFMAG) != 0
+            || file->e_phoff + file->e_phnum * sizeof *segment
+               > os_page_bytes())
+            return false;
+        segment = (const ElfW(Phdr) *)((uintptr_t)file + file->e_phoff);
+        count = file->e_phnum;
+    }
+    for (size_t i = 0; segment && i < count; i++) {
+        if (segment[i].p_type == PT_LOAD
+            && place - map->l_addr - segment[i].p_vaddr < segment[i].p_memsz)
+            return true;
+    }
+    return false;
 }
 
 /*
@@ -432,7 +464,7 @@ bool os_module_of(const void *address, const char **name, uintptr_t *offset)
         if (map->l_addr <= place && (!best || map->l_addr > best->l_addr))
             best = map;
     }
-    if (!best)
+    if (!best || !module_has(best, place))
         return false;
     const char *path = best->l_name;
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -454,6 +486,8 @@ void os_abort(void)
     call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, 8, 0, 0);
     sigaction(SIGABRT, &action, NULL);
     call6(SYS_tgkill, os_process_id(), os_thread_id(), SIGABRT, 0, 0, 0);
+    /* A sandbox may keep our number from us. */
+    call6(SYS_tkill, os_thread_id(), SIGABRT, 0, 0, 0, 0);
     call6(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&abort_only, 0, 8, 0, 0);
     /* Filtered: end by an illegal instruction, whatever happens. */
     for (;;)

@@ -7,8 +7,7 @@
  * always compile. A mitigation that is off leaves no instruction and no byte
  * behind: its condition is constant, its arrays have length zero.
  *
- * The places of mitigations to come: sampled guarding (one allocation in N on
- * a page of its own) and memory tagging.
+ * The place of a mitigation to come: memory tagging.
  */
 #ifndef MERLON_POLICY_H
 #define MERLON_POLICY_H
@@ -55,6 +54,10 @@ enum policy {
     /* Overwritten configuration: read-only after start. */
     SEALED_STATE = MERLON_SEALED_STATE,
 
+    /* Bugs of all kinds, now and then, with both call stacks: one allocation
+       in some thousands stands on a page of its own. */
+    SAMPLING = MERLON_SAMPLING,
+
     /* Internal assertions for developers. */
     DEBUG_CHECKS = MERLON_DEBUG,
 
@@ -68,7 +71,7 @@ enum policy {
     SLAB_KEY = ENCODED_LINKS || CANARY,
 
     /* Derived: something needs a stream of random numbers in each heap. */
-    RANDOM_STREAM = RANDOM_ORDER || SLAB_KEY || GUARD_PAGES,
+    RANDOM_STREAM = RANDOM_ORDER || SLAB_KEY || GUARD_PAGES || SAMPLING,
 
     /* Bytes behind the usable part of each slot. */
     CANARY_BYTES = CANARY ? 8 : 0,

@@ -29,16 +29,20 @@ enum {
 
 uint32_t process_state;
 #define state process_state
-static uint64_t generation = 1;
-static uint32_t next_to_bury; /* heap number; 0: nothing to bury */
+static uint64_t generations_drawn; /* only grows */
+static uint32_t next_to_bury; /* heap number */
 static uint32_t patience;     /* slow calls before the first burial */
 
-/* Zero in the child of a fork. On a page of its own, for that. */
+/* On a page of its own, all zero in the child of a fork. */
 static union {
-    uint64_t word;
+    struct {
+        uint64_t generation;   /* of this process; 0: not noticed yet */
+        struct heap *survivor; /* of the thread that forked */
+        uint32_t buries;       /* there are heaps to give away */
+    };
     uint8_t page[ABI_PAGE_BYTES];
-} forked __attribute__((aligned(ABI_PAGE_BYTES)));
-static uint64_t *const fork_word = &forked.word;
+} wiped_page __attribute__((aligned(ABI_PAGE_BYTES)));
+#define wiped (&wiped_page)
 
 void process_watch_forks(void)
 {
@@ -46,35 +50,51 @@ void process_watch_forks(void)
 
     /* Relaxed: asking twice does no harm. */
     if (!__atomic_exchange_n(&watched, true, __ATOMIC_RELAXED))
-        os_wipe_on_fork(&forked, sizeof forked);
+        os_wipe_on_fork(wiped, sizeof *wiped);
 }
 
-/* Two pages, each after the other as the linker had it. */
+/* What never changes from now on: two pages, side by side as the linker had
+   them. */
 static void seal(void)
 {
     uintptr_t options = (uintptr_t)options_get(), map = (uintptr_t)MAP;
     uintptr_t first = options < map ? options : map;
+    size_t bytes = ABI_PAGE_BYTES;
 
+    if (!SEALED_STATE)
+        return;
     if (options + map - 2 * first == ABI_PAGE_BYTES) {
-        os_protect_read((void *)first, 2 * ABI_PAGE_BYTES);
+        os_protect_read((void *)first, 2 * bytes);
     } else {
-        os_protect_read((void *)options, ABI_PAGE_BYTES);
-        os_protect_read((void *)map, ABI_PAGE_BYTES);
+        os_protect_read((void *)options, bytes);
+        os_protect_read((void *)map, bytes);
+    }
+    if (options_get()->seal) {
+        os_seal((void *)options, bytes);
+        os_seal((void *)map, bytes);
     }
 }
 
 /* The state that follows. */
 static uint32_t start(void)
 {
+    static bool complete; /* but for sealing, when a fork interrupted it */
+
+    if (complete) {
+        seal();
+        return RUNNING;
+    }
     die_remember_output();
     options_read();
     if (aside_detect())
         return ASIDE;
     if (!entropy_start() || !arena_start() || !thread_start())
         return COLD_START;
-    *fork_word = 1;
-    if (SEALED_STATE)
-        seal();
+    wiped->generation = ++generations_drawn;
+    if (SAMPLING && options_get()->guard_signals && options_get()->sample != 0)
+        sample_catch_faults();
+    complete = true;
+    seal();
     return RUNNING;
 }
 
@@ -113,16 +133,36 @@ bool process_find_aside(void)
         && __atomic_load_n(&state, __ATOMIC_ACQUIRE) == ASIDE;
 }
 
+/* Several threads of the child may come here at once, each with a number of its
+   own: one of these becomes the child's. */
+static COLD uint64_t notice_fork(void)
+{
+    uint64_t mine = __atomic_add_fetch(&generations_drawn, 1,
+                                       __ATOMIC_RELAXED);
+    uint64_t seen = 0;
+
+    /* Relaxed: it is compared with itself only. */
+    if (__atomic_compare_exchange_n(&wiped->generation, &seen, mine, false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return mine;
+    return seen;
+}
+
 uint64_t process_generation(void)
 {
-    if (unlikely(__atomic_load_n(fork_word, __ATOMIC_RELAXED) == 0)) {
-        /* The child has one thread: this one. */
-        *fork_word = 1;
-        generation++;
-        next_to_bury = 1;
-        patience = BURIAL_PATIENCE;
-    }
-    return generation;
+    uint64_t mine = __atomic_load_n(&wiped->generation, __ATOMIC_RELAXED);
+
+    return likely(mine != 0) ? mine : notice_fork();
+}
+
+/* Did its thread stay behind in the parent? Of this process' threads, the one
+   that forked alone may have a heap of an older generation. */
+static bool is_left_over(const struct heap *heap)
+{
+    uint64_t born = __atomic_load_n(&heap->generation, __ATOMIC_RELAXED);
+
+    return heap != wiped->survivor && born != 0
+        && born < process_generation() && heap->busy == 0;
 }
 
 /*
@@ -132,10 +172,10 @@ uint64_t process_generation(void)
  */
 void process_bury_one(struct heap *mine)
 {
-    uint32_t id = __atomic_load_n(&next_to_bury, __ATOMIC_RELAXED);
-
-    if (likely(id == 0))
+    /* Relaxed: set while there was one thread. */
+    if (likely(!__atomic_load_n(&wiped->buries, __ATOMIC_RELAXED)))
         return;
+    uint32_t id = __atomic_load_n(&next_to_bury, __ATOMIC_RELAXED);
     /* Relaxed: only a delay; a lost count does not matter. */
     uint32_t left = __atomic_load_n(&patience, __ATOMIC_RELAXED);
     if (left != 0) {
@@ -143,25 +183,32 @@ void process_bury_one(struct heap *mine)
         return;
     }
     if (id > heap_count()) {
-        __atomic_store_n(&next_to_bury, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&wiped->buries, 0, __ATOMIC_RELAXED);
         return;
     }
     if (!__atomic_compare_exchange_n(&next_to_bury, &id, id + 1, false,
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return;
     struct heap *heap = heap_of_id(id);
-    if (heap != mine && heap->generation != 0
-        && heap->generation < generation && heap->busy == 0) {
-        heap->generation = 0;
+    if (heap != mine && is_left_over(heap)) {
+        __atomic_store_n(&heap->generation, 0, __ATOMIC_RELAXED);
         heap_close(heap);
     }
 }
 
-/* Where WIPEONFORK has no effect (emulators, old kernels) the usual handler
-   does its work, if fork is called by that name. */
+/*
+ * The usual handler, while there is one thread. It tells who survived: without
+ * it (_Fork, clone) keys are drawn anew all the same, but nothing is buried,
+ * since nobody could tell the sleeping survivor's heap from the others'. It
+ * also wipes where the kernel did not (emulators, old kernels).
+ */
 static void in_child(void)
 {
-    *fork_word = 0;
+    wiped->generation = 0;
+    wiped->survivor = merlon_thread_heap;
+    wiped->buries = 1;
+    next_to_bury = 1;
+    patience = BURIAL_PATIENCE;
 }
 
 /*

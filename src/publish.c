@@ -38,6 +38,7 @@ static const struct publish_switch switches[] = {
     { "write-check", WRITE_CHECK },
     { "canary", CANARY },
     { "sealed-state", SEALED_STATE },
+    { "sampling", SAMPLING },
 };
 
 MERLON_EXPORT const struct publish merlon_process = {
@@ -64,12 +65,16 @@ MERLON_EXPORT const struct publish merlon_process = {
         [NUMBER_SWITCH_COUNT] = sizeof switches / sizeof *switches,
         [NUMBER_OPTION_COUNT] = OPTION_COUNT,
         [NUMBER_UNIT_SHIFT] = UNIT_SHIFT,
-        [NUMBER_EXACT] = EXACT_STATE,
+        [NUMBER_EXACT] = SLOT_MAP,
         [NUMBER_GUARDED] = GUARD_PAGES,
         [NUMBER_CANARY_BYTES] = CANARY_BYTES,
         [NUMBER_STOCK_SLOTS] = STOCK_SLOTS,
         [NUMBER_KIND_SPAN] = RECORD_SPAN,
         [NUMBER_KIND_SPAN_FREE] = RECORD_SPAN_FREE,
+        [NUMBER_SAMPLE_COUNT] = SAMPLING ? SAMPLE_PLACES : 0,
+        [NUMBER_SAMPLE_BYTES] = sizeof(struct sample),
+        [NUMBER_SAMPLE_LIVE] = SAMPLE_LIVE,
+        [NUMBER_SAMPLE_FREED] = SAMPLE_FREED,
     },
     .field = {
         [FIELD_ARENA_RECORDS] = FIELD(arena, records),
@@ -111,6 +116,16 @@ MERLON_EXPORT const struct publish merlon_process = {
         [FIELD_SPAN_INDEX] = FIELD(record, span_index),
         [FIELD_STOCK_SLAB] = FIELD(stock, slab),
         [FIELD_STOCK_SLOT] = FIELD(stock, slot),
+        [FIELD_STOCK_PAD] = FIELD(stock, pad),
+        [FIELD_ARENA_BATCH] = FIELD(arena, batch),
+        [FIELD_ARENA_SAMPLES] = FIELD(arena, sample_table),
+        [FIELD_SAMPLE_STATE] = FIELD(sample, state),
+        [FIELD_SAMPLE_OBJECT] = FIELD(sample, object),
+        [FIELD_SAMPLE_SIZE] = FIELD(sample, bytes),
+        [FIELD_SAMPLE_ALLOCATED_BY] = FIELD(sample, allocated_by),
+        [FIELD_SAMPLE_FREED_BY] = FIELD(sample, freed_by),
+        [FIELD_SAMPLE_ALLOCATION] = FIELD(sample, allocation),
+        [FIELD_SAMPLE_RELEASE] = FIELD(sample, release),
     },
     .address = {
         [ADDRESS_SELF] = &merlon_process,
@@ -133,5 +148,8 @@ MERLON_EXPORT const struct publish merlon_process = {
         [ADDRESS_QUARANTINE_BYTES] = &span_quarantine_bytes,
         [ADDRESS_QUARANTINE_COUNT] = &span_quarantine_count,
         [ADDRESS_GUARD_MAPPINGS] = &os_guard_mappings,
+        [ADDRESS_SAMPLE_BYTES] = &sample_live_bytes,
+        [ADDRESS_SAMPLES_BORN] = &sample_born_count,
+        [ADDRESS_SAMPLES_FREED] = &sample_freed_count,
     },
 };

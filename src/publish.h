@@ -45,6 +45,10 @@ enum publish_number {
     NUMBER_STOCK_SLOTS,     /* room in a stock's array */
     NUMBER_KIND_SPAN,
     NUMBER_KIND_SPAN_FREE,
+    NUMBER_SAMPLE_COUNT,    /* elements of the table of samples */
+    NUMBER_SAMPLE_BYTES,    /* of one */
+    NUMBER_SAMPLE_LIVE,     /* the low byte of a sample's state: it is live, */
+    NUMBER_SAMPLE_FREED,    /* or was, and nothing has taken its place */
     PUBLISH_NUMBER_COUNT
 };
 
@@ -87,7 +91,17 @@ enum publish_field {
     FIELD_SPAN_GUARDED,     /* bytes behind it */
     FIELD_SPAN_INDEX,       /* granule at which its range begins */
     FIELD_STOCK_SLAB,
-    FIELD_STOCK_SLOT,       /* of the first; 32-bit offsets in the slab */
+    FIELD_STOCK_SLOT,       /* of the first; 32-bit offsets in the slab, */
+    FIELD_ARENA_SAMPLES,    /* arena 0: address of the table of samples */
+    FIELD_SAMPLE_STATE,
+    FIELD_SAMPLE_OBJECT,    /* first byte */
+    FIELD_SAMPLE_SIZE,
+    FIELD_SAMPLE_ALLOCATED_BY, /* thread numbers */
+    FIELD_SAMPLE_FREED_BY,
+    FIELD_SAMPLE_ALLOCATION, /* a stack: 32 bits of count; return addresses */
+    FIELD_SAMPLE_RELEASE,   /* follow, aligned as an address, innermost first */
+    FIELD_STOCK_PAD,        /* the stock's offsets are XORed with this */
+    FIELD_ARENA_BATCH,      /* bits of free slots that come next */
     PUBLISH_FIELD_COUNT
 };
 
@@ -112,6 +126,9 @@ enum publish_address {
     ADDRESS_QUARANTINE_BYTES, /* address space of freed spans that wait */
     ADDRESS_QUARANTINE_COUNT,
     ADDRESS_GUARD_MAPPINGS, /* 32 bits: what guards cost, 0 where cheap */
+    ADDRESS_SAMPLE_BYTES,   /* live ones; as wide as an address, and so on */
+    ADDRESS_SAMPLES_BORN,
+    ADDRESS_SAMPLES_FREED,
     PUBLISH_ADDRESS_COUNT
 };
 

@@ -88,6 +88,14 @@ _Static_assert(sizeof(struct record) == 2 * CACHE_LINE_BYTES,
 
 enum { RECORD_SHIFT = 7 };
 
+/* Does this heap, the caller's own, own the slab? Relaxed: nobody else writes
+   its address here, so no other thread's store can make it so. */
+static ALWAYS_INLINE bool record_is_of(const struct record *record,
+                                       const struct heap *heap)
+{
+    return __atomic_load_n(&record->owner, __ATOMIC_RELAXED) == heap;
+}
+
 static ALWAYS_INLINE unsigned record_class(const struct record *record)
 {
     return record->tenant - 1U;
@@ -107,6 +115,8 @@ struct map {
     size_t slab_units;
     struct record *records; /* one for each granule */
     uint64_t *state;        /* exact state, one bit for each unit */
+    uintptr_t sample_base;  /* where sampled allocations are: sample.h */
+    size_t sample_bytes;
 };
 
 /* A page of its own, read-only after start. */

@@ -34,6 +34,7 @@
 #include "face.h"
 #include "os.h"
 #include "process.h"
+#include "sample.h"
 
 /* Called by name only. Old programs are built with other types than ours. */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
@@ -87,7 +88,8 @@ static uint64_t allowance(const struct os_limit *set)
 
     if (limit != SIZE_MAX)
         face_trim(); /* caches become addresses that nobody uses */
-    size_t idle = arena_limit(limit, ALLOWANCE_MAX);
+    size_t idle = arena_limit(limit, ALLOWANCE_MAX,
+                              limit != SIZE_MAX && sample_give_up());
     return limit == SIZE_MAX ? 0 : idle;
 }
 
@@ -222,7 +224,7 @@ int rlimit_lock(int flags)
     if ((flags & MCL_CURRENT) != 0 && process_start()) {
         face_trim();
         /* More than the machine has can not be locked either. */
-        arena_limit(os_memory_bytes(), LOCKED_IDLE_MAX);
+        arena_limit(os_memory_bytes(), LOCKED_IDLE_MAX, false);
     }
     error = os_lock_all(flags);
     if (error == 0)

@@ -19,6 +19,7 @@ enum {
     /* With so many slots a quarter is enough to choose among. */
     QUARTERS_SLOTS = 288,
     AGE_RESTED = 1 << 15, /* of 16 bits; more than any delay */
+    STEP_LEAST = 5,
     SET_STEP = 7, /* of the rotations, from word to word */
     SET_APART = 29, /* of the two rotations */
 };
@@ -111,7 +112,8 @@ static uint32_t gather_set(struct record *slab, unsigned share)
         uint64_t found = 0;
         for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
             unsigned bit = bits_lowest(rest);
-            size_t unit = (size_t)(word * WORD_UNITS + bit) * stride;
+            size_t unit = (size_t)shares_place(slab, word * WORD_UNITS + bit)
+                * stride;
             uint64_t live = exact_load(state, unit) >> (unit & 63) & 1;
             found |= (live ^ 1) << bit;
             left += (uint32_t)(live ^ 1);
@@ -215,8 +217,9 @@ static uint32_t take_set(struct record *slab, unsigned share,
         uint64_t bits = batch[word] & set_members(slab, share, word);
         uint64_t left = bits;
         for (; left != 0 && count < hand->room; left &= left - 1) {
-            size_t unit = (size_t)(word * WORD_UNITS + bits_lowest(left))
-                * stride;
+            uint32_t place = shares_place(slab, word * WORD_UNITS
+                                                    + bits_lowest(left));
+            size_t unit = (size_t)place * stride;
             if (late(slab, pending, exact_word(unit), exact_bit(unit), call))
                 lost++;
             else
@@ -245,8 +248,34 @@ static void take(struct record *slab, unsigned share, struct hand *hand,
     record_shares(slab)->left[share] = (uint16_t)(left - taken);
 }
 
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+    while (b != 0) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* A step that meets every slot once; a small or a large one would make
+   neighbours follow each other. */
+static uint64_t draw_step(uint32_t slots, uint64_t random)
+{
+    uint64_t least = slots > 4 * STEP_LEAST ? STEP_LEAST : 1;
+    uint32_t step = (uint32_t)(least + random % (slots - 2 * least + 1));
+
+    while (common_divisor(slots, step) != 1)
+        step++;
+    return step;
+}
+
 void shares_open(struct record *slab, uint64_t mask)
 {
+    uint64_t low = mask & ((UINT64_C(1) << SHARES_STEP_SHIFT) - 1);
+
+    mask = low | draw_step(slab->slots, mask >> SHARES_STEP_SHIFT)
+        << SHARES_STEP_SHIFT;
     *record_shares(slab) = (struct shares){ .mask = mask };
 }
 

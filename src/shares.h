@@ -26,6 +26,11 @@
 #include "exact.h"
 #include "order.h"
 
+enum {
+    SHARES_LARGE_BYTES = 4096,
+    SHARES_STEP_SHIFT = 48, /* the step is in the high bits of the mask */
+};
+
 /* Where slots are put: byte offsets in the slab, XORed with the pad. */
 struct hand {
     uint32_t *slots;
@@ -40,6 +45,25 @@ static ALWAYS_INLINE void hand_put(const struct hand *hand, uint32_t count,
                                    uint32_t offset)
 {
     order_insert(hand->slots, count, offset ^ hand->pad, &hand->noise);
+}
+
+/* Slots of a page and more: an untouched one costs nothing. */
+static inline bool shares_large(const struct record *slab)
+{
+    return SLOT_MAP && slab->slot_bytes >= SHARES_LARGE_BYTES;
+}
+
+/*
+ * Where the slot lies that is number `i` of the order in which fresh slots are
+ * handed out. Large ones are taken from all over the slab: by steps that have
+ * no divisor in common with their number.
+ */
+static inline uint32_t shares_place(struct record *slab, uint32_t i)
+{
+    if (!RANDOM_ORDER || !shares_large(slab))
+        return i;
+    return i * (uint32_t)(record_shares(slab)->mask >> SHARES_STEP_SHIFT)
+        % slab->slots;
 }
 
 /* Nothing is gathered; `mask` is random. */

@@ -10,10 +10,11 @@
 enum {
     STRETCH_BYTES = 8192, /* fresh slots are touched about this much at once */
     STRETCH_SLOTS = 32,
-    STRETCH_BYTES_MAX = 2 << 20, /* in a class that is not seen to grow */
+    STRETCH_LARGE_BYTES = 64 << 10, /* of slots of a page or more */
     /* What rests is resident: of large slots fewer must do. */
-    REST_BYTES_MAX = 2 << 20,
+    REST_BYTES_MAX = 64 << 10,
     REST_SLOTS_MIN = 16,
+    REST_LARGE_MIN = 4,
 };
 
 uint64_t *slab_state_words(const struct record *slab)
@@ -94,7 +95,8 @@ void slab_verify(struct record *slab, bool wipe, struct die_call call)
     uint32_t draw = SLOT_MAP ? (uint32_t)record_shares(slab)->mask : 0;
 
     for (uint32_t i = 0; SCRUB && i < slab->fresh; i++) {
-        uintptr_t slot = slab->base + (size_t)i * slab->slot_bytes;
+        uintptr_t slot = slab->base
+            + (size_t)shares_place(slab, i) * slab->slot_bytes;
         bool whole = !canary_stays(slab->slot_bytes)
             || canary_is_whole(&slab->key, slot, slab->slot_bytes);
         if (wipe)
@@ -130,7 +132,9 @@ uint32_t slab_delay(const struct record *slab)
     if (!DELAYED_REUSE)
         return 0;
     size_t most = REST_BYTES_MAX / slab->slot_bytes;
-    return (uint32_t)size_max(size_min(slab->slots / 2, most), REST_SLOTS_MIN);
+    size_t least = shares_large(slab) ? REST_LARGE_MIN : REST_SLOTS_MIN;
+
+    return (uint32_t)size_max(size_min(slab->slots / 2, most), least);
 }
 
 /* The next stretch of slots that nobody has touched yet. */
@@ -139,12 +143,15 @@ static uint32_t stretch(const struct record *slab, uint32_t room, bool grows)
     size_t left = slab->slots - slab->fresh;
     size_t count = size_max(STRETCH_BYTES / slab->slot_bytes, STRETCH_SLOTS);
 
+    /* Large slots share no page, and lie all over the slab anyway. */
+    if (shares_large(slab) && !grows) {
+        count = size_max(STRETCH_LARGE_BYTES / slab->slot_bytes, 2);
+        return (uint32_t)size_min(size_min(count, left), room);
+    }
+
     /* The stretch doubles as the class grows: few pages for few objects, but
        of many objects no two in a row are likely to be neighbours. */
     count = grows ? room : size_max(count, slab->fresh);
-    if (!grows)
-        count = size_min(count, size_max(STRETCH_BYTES_MAX / slab->slot_bytes,
-                                         1));
     /* No small rest that would have to stand for itself. */
     if (left < count + STRETCH_SLOTS)
         count = left;
@@ -169,8 +176,7 @@ static void touch(const struct record *slab, uint32_t from, uint32_t count)
 static void take_fresh(struct record *slab, struct hand *hand, bool grows)
 {
     uint32_t count = stretch(slab, hand->room - hand->count, grows);
-    uint32_t offset = slab->fresh * slab->slot_bytes;
-
+    uint32_t first = slab->fresh;
     bool small = canary_stays(slab->slot_bytes);
 
     order_draw(&hand->noise, hand->count, count, hand->stream);
@@ -178,7 +184,8 @@ static void take_fresh(struct record *slab, struct hand *hand, bool grows)
         touch(slab, slab->fresh, count);
     slab->fresh += count;
     /* Their state bits are zero, and so is their memory. */
-    for (; count > 0; count--, offset += slab->slot_bytes) {
+    for (uint32_t i = first; i < slab->fresh; i++) {
+        uint32_t offset = shares_place(slab, i) * slab->slot_bytes;
         if (small)
             canary_write(&slab->key, slab->base + offset, slab->slot_bytes);
         hand_put(hand, hand->count++, offset);
@@ -190,7 +197,8 @@ void slab_take(struct record *slab, struct hand *hand, uint32_t now,
 {
     uint32_t before = hand->count;
     uint32_t delay = patient ? slab_delay(slab) : 0;
-    uint32_t least = patient ? (uint32_t)size_max(slab->slots / 8, 1) : 1;
+    uint32_t least = patient
+        ? (uint32_t)size_max(size_min(slab->slots / 8, delay / 2), 1) : 1;
 
     shares_take(slab, hand, now, delay, least, call);
     if (hand->count == before && slab->fresh < slab->slots)

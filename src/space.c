@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space.c - reserving and growing.
- *
- * Layout of the metadata of an arena, each part on pages of its own:
- *   slab words | span words | records | state, batch, pending bits | heaps
- * Parts are readable from the start (an untouched page is the kernel's page of
- * zeros: "nothing starts here") and become writable as the windows grow.
+ * space.c - reserving and growing. layout.h says where the metadata of an
+ * arena lies.
  */
 #include "space.h"
 
@@ -17,7 +13,8 @@
 enum {
     /* A part of an arena never gets smaller than this many words. */
     WORDS_MIN = 2,
-    HEAPS_SHARE = 64, /* of the slab part, for heaps */
+    SAMPLE_SHARE = 32,
+    SAMPLE_BYTES_MAX = 256 << 20,
 };
 
 /* Terabytes, where there are 47 bits; else an eighth of a gigabyte. */
@@ -53,55 +50,21 @@ static size_t random_offset(size_t bound, size_t step)
     return (size_t)(random % (bound / step)) * step;
 }
 
-/* The sizes of the metadata's parts, in order. */
-struct layout {
-    size_t slab_words, span_words, records, state, batch, pending, heaps, total;
-};
-
 static size_t pages(size_t bytes)
 {
     return align_up(bytes, os_page_bytes());
 }
 
-static void lay_out(struct layout *l, size_t slab_bytes, size_t span_bytes,
-                    bool first)
+static void place(struct arena *arena, uint8_t *part[PART_COUNT])
 {
-    size_t slab_granules = slab_bytes >> GRANULE_SHIFT;
-    size_t span_granules = span_bytes >> GRANULE_SHIFT;
-    size_t bits = slab_granules * BIT_WORDS_PER_GRANULE * sizeof(uint64_t);
-
-    l->slab_words = pages(slab_granules / GRANULES_WORD
-                          * sizeof(struct granule_word));
-    l->span_words = pages(span_granules / GRANULES_WORD
-                          * sizeof(struct granule_word));
-    l->records = pages((slab_granules + span_granules)
-                       * sizeof(struct record));
-    l->state = l->batch = SLOT_MAP ? pages(bits) : 0;
-    l->pending = STRICT_REMOTE ? pages(bits) : 0;
-    /* Small arenas need room for a few hundred heaps all the same. */
-    l->heaps = !first ? 0
-        : pages(slab_bytes / (slab_bytes >> 30 ? HEAPS_SHARE : 4));
-    l->total = l->slab_words + l->span_words + l->records + l->state
-        + l->batch + l->pending + l->heaps;
-}
-
-static void place(struct arena *arena, const struct layout *l, uint8_t *at)
-{
-    arena->slabs.words = (struct granule_word *)at;
-    at += l->slab_words;
-    arena->spans.words = (struct granule_word *)at;
-    at += l->span_words;
-    arena->records = (struct record *)at;
-    at += l->records;
-    arena->state = (uint64_t *)at;
-    at += l->state;
-    arena->batch = (uint64_t *)at;
-    at += l->batch;
-    arena->pending = (uint64_t *)at;
-    at += l->pending;
-    arena->heaps = at;
-    arena->heaps_bytes = l->heaps;
-    extent_open(&arena->heaps_extent, l->heaps / os_page_bytes());
+    arena->slabs.words = (struct granule_word *)part[PART_SLAB_WORDS];
+    arena->spans.words = (struct granule_word *)part[PART_SPAN_WORDS];
+    arena->records = (struct record *)part[PART_RECORDS];
+    arena->state = (uint64_t *)part[PART_STATE];
+    arena->batch = (uint64_t *)part[PART_BATCH];
+    arena->pending = (uint64_t *)part[PART_PENDING];
+    arena->heaps = part[PART_HEAPS];
+    arena->sample_table = part[PART_SAMPLES];
 }
 
 /* Make a part of an array writable, and let cores have it. */
@@ -178,19 +141,31 @@ bool space_grow_heaps(struct arena *arena, size_t bytes)
         && commit_range(arena->heaps, 0, bytes);
 }
 
+size_t space_sample_bytes(size_t slab_bytes, bool first)
+{
+    if (!SAMPLING || !first)
+        return 0;
+    return size_min(SAMPLE_BYTES_MAX, slab_bytes / SAMPLE_SHARE);
+}
+
 /* Reserve both ranges of an arena of this size; nothing is kept on failure. */
 static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
                     size_t slack, bool first)
 {
     struct layout l;
-    size_t user = slab_bytes + span_bytes + arena_alignment + slack;
+    uint8_t *part[PART_COUNT];
+    size_t user = slab_bytes + span_bytes
+        + space_sample_bytes(slab_bytes, first) + arena_alignment + slack;
 
-    lay_out(&l, slab_bytes, span_bytes, first);
-    size_t meta = l.total + slack / 16 + 2 * os_page_bytes();
+    layout_make(&l, slab_bytes, span_bytes, first);
+    size_t more = slack / 16 + 2 * os_page_bytes(), meta = l.total + more;
+    size_t offset = pages(random_offset(slack / 16, os_page_bytes()) + 1);
     uint8_t *memory = os_reserve(user);
-    uint8_t *records = memory ? os_reserve_readable(meta) : NULL;
+    uint8_t *records = memory ? layout_reserve(&l, more) : NULL;
 
-    if (!records) {
+    if (!records || !layout_place(&l, records + offset, part)) {
+        if (records)
+            os_release(records, meta);
         if (memory)
             os_release(memory, user);
         return false;
@@ -206,8 +181,9 @@ static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
     arena->span_bytes = span_bytes;
     extent_open(&arena->slabs.extent, slab_bytes >> GRANULE_SHIFT);
     extent_open(&arena->spans.extent, span_bytes >> GRANULE_SHIFT);
-    place(arena, &l, records + pages(random_offset(slack / 16,
-                                                   os_page_bytes()) + 1));
+    place(arena, part);
+    arena->heaps_bytes = l.bytes[PART_HEAPS];
+    extent_open(&arena->heaps_extent, arena->heaps_bytes / os_page_bytes());
     return true;
 }
 

@@ -23,6 +23,9 @@ bool space_open(struct arena *arena, size_t span_bytes, bool first);
    the limit leaves. */
 size_t space_wanted_bytes(void);
 
+/* Address space for sampled allocations, behind the spans of arena 0. */
+size_t space_sample_bytes(size_t slab_bytes, bool first);
+
 /* Make the first `to` granules of a part usable; idempotent. False: refused,
    or the part is not so large. */
 bool space_grow(struct arena *arena, struct granules *g, size_t to);
@@ -44,6 +47,9 @@ void space_yield(struct arena *arena, bool first);
    back: what was, in bytes. They are lost to the arena, each run of them may
    cost a mapping, and a younger arena may come to lie there. */
 size_t space_yield_holes(struct arena *arena, size_t bytes);
+
+/* Nothing will be sampled: space_yield gives back what was kept for it. */
+void space_drop_samples(void);
 
 /* Bytes of address space of this arena that no slab and no span uses. */
 size_t space_idle_bytes(const struct arena *arena);

@@ -67,6 +67,18 @@ static void cut_head(struct reservation *range, const void *memory)
     range->begin = (uintptr_t)memory;
 }
 
+/* What lies behind all of it, for the same reason, once. */
+static void cut_tail(const struct arena *arena, bool first)
+{
+    uintptr_t meta = (uintptr_t)arena->sample_table
+        + (SAMPLING && first ? LAYOUT_SAMPLE_TABLE_BYTES : 0);
+    uintptr_t user = MAP->sample_base + MAP->sample_bytes;
+
+    cut(area_of((void *)meta, (void *)arena->meta.end, 1), 0, SIZE_MAX);
+    if (first && MAP->sample_bytes != 0)
+        cut(area_of((void *)user, (void *)arena->user.end, 1), 0, SIZE_MAX);
+}
+
 static void yield_slabs(struct arena *arena, size_t old, size_t kept)
 {
     void *spans = (void *)(arena->base + arena->span_offset);
@@ -86,11 +98,20 @@ static void yield_slabs(struct arena *arena, size_t old, size_t kept)
         cut(area_of(arena->pending, arena->heaps, bits), kept, old);
 }
 
-static void yield_spans(struct arena *arena, size_t old, size_t kept)
+/* Behind the spans there may be the places of samples. */
+static uintptr_t spans_end(const struct arena *arena, bool first)
+{
+    return first && MAP->sample_bytes != 0 ? MAP->sample_base
+        : arena->user.end;
+}
+
+static void yield_spans(struct arena *arena, size_t old, size_t kept,
+                        bool first)
 {
     void *spans = (void *)(arena->base + arena->span_offset);
 
-    cut(area_of(spans, (void *)arena->user.end, GRANULE_BYTES), kept, old);
+    cut(area_of(spans, (void *)spans_end(arena, first), GRANULE_BYTES),
+        kept, old);
     cut(area_of(arena->spans.words, arena->records,
                 sizeof(struct granule_word)),
         kept / GRANULES_WORD, old / GRANULES_WORD);
@@ -104,17 +125,35 @@ static void yield_heaps(struct arena *arena, size_t old, size_t spare)
 
     __atomic_store_n(&arena->heaps_bytes, kept * os_page_bytes(),
                      __ATOMIC_RELAXED);
-    cut(area_of(arena->heaps, (void *)arena->meta.end, os_page_bytes()),
+    cut(area_of(arena->heaps, arena->sample_table, os_page_bytes()),
         kept, old);
+}
+
+static bool unseal(void)
+{
+    return !SEALED_STATE || os_commit(&merlon_map_page,
+                                      sizeof merlon_map_page);
+}
+
+static void seal(void)
+{
+    if (SEALED_STATE)
+        os_protect_read(&merlon_map_page, sizeof merlon_map_page);
+}
+
+void space_drop_samples(void)
+{
+    if (!unseal())
+        return;
+    __atomic_store_n(&MAP->sample_bytes, 0, __ATOMIC_RELAXED);
+    seal();
 }
 
 /* From now on a wild pointer into what is given back is foreign. */
 static bool lower_bounds(struct arena *arena, size_t slabs, size_t spans,
                          bool first)
 {
-    size_t page = align_up(sizeof merlon_map_page, os_page_bytes());
-
-    if (first && SEALED_STATE && !os_commit(&merlon_map_page, page))
+    if (first && !unseal())
         return false;
     __atomic_store_n(&arena->slab_bytes, slabs, __ATOMIC_RELAXED);
     __atomic_store_n(&arena->span_bytes, spans, __ATOMIC_RELAXED);
@@ -123,8 +162,8 @@ static bool lower_bounds(struct arena *arena, size_t slabs, size_t spans,
         __atomic_store_n(&MAP->slab_units, slabs >> UNIT_SHIFT,
                          __ATOMIC_RELAXED);
     }
-    if (first && SEALED_STATE)
-        os_protect_read(&merlon_map_page, page);
+    if (first)
+        seal();
     /* Before anything is unmapped. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return true;
@@ -159,9 +198,10 @@ void space_yield(struct arena *arena, bool first)
     if (whole) {
         cut_head(&arena->user, (void *)arena->base);
         cut_head(&arena->meta, arena->slabs.words);
+        cut_tail(arena, first);
     }
     yield_slabs(arena, whole ? SIZE_MAX : old_slabs, slabs);
-    yield_spans(arena, whole ? SIZE_MAX : old_spans, spans);
+    yield_spans(arena, whole ? SIZE_MAX : old_spans, spans, first);
     yield_heaps(arena, whole ? SIZE_MAX : extent_size(&arena->heaps_extent),
                 rest << GRANULE_SHIFT);
 }

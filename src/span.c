@@ -22,9 +22,6 @@ static struct ring quarantine;
 size_t span_quarantine_bytes, span_quarantine_count;
 
 enum {
-    /* Above this, pages are closed by protecting them, which costs mappings;
-       below by guards, which cost 40 ns for each page. */
-    GUARD_WHOLE_BYTES_MAX = 256 << 10,
     /* A cached span may be twice as large as asked. */
     CACHE_WASTE_SHIFT = 0,
     QUARANTINE_SHARE = 4,
@@ -197,31 +194,6 @@ bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all)
     return any;
 }
 
-/* Make pages inaccessible and free them. */
-static void lock_away(uintptr_t at, size_t bytes)
-{
-    void *p = (void *)at;
-
-    if (bytes <= GUARD_WHOLE_BYTES_MAX && os_guards_are_cheap()
-        && os_guard(p, bytes))
-        return;
-    /* Where the kernel keeps the pages (mlockall), nothing may be readable
-       when the addresses are used again. */
-    if (!os_purge(p, bytes))
-        __builtin_memset(p, 0, bytes);
-    os_close(p, bytes);
-}
-
-/* Guards first, where there are any, then protection. */
-static bool unlock(uintptr_t at, size_t bytes, bool guards)
-{
-    if (bytes == 0)
-        return true;
-    if (guards && !os_unguard((void *)at, bytes))
-        return false;
-    return os_commit((void *)at, bytes);
-}
-
 /* The oldest span of the quarantine leaves it. */
 static void let_out(struct record *span)
 {
@@ -232,10 +204,11 @@ static void let_out(struct record *span)
     __atomic_fetch_sub(&span_quarantine_bytes, range_end(span) - begin,
                        __ATOMIC_RELAXED);
     __atomic_fetch_sub(&span_quarantine_count, 1, __ATOMIC_RELAXED);
-    if (unlock(span->base, span->span_bytes,
+    if (guard_unlock(span->base, span->span_bytes,
                span->span_bytes <= GUARD_WHOLE_BYTES_MAX)
-        && unlock(span->base - front, front, true)
-        && unlock(span->base + span->span_bytes, span->span_guarded, true))
+        && guard_unlock(span->base - front, front, true)
+        && guard_unlock(span->base + span->span_bytes, span->span_guarded,
+                        true))
         release_range(span, false);
     /* Else the addresses are given up: the kernel is out of mappings. */
 }
@@ -312,6 +285,22 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
     return publish(span, usable);
 }
 
+/* What the record says of a span, before pages are closed and given back: it
+   lies in its range, and the range in the arena's part for spans. */
+static bool is_sane(const struct record *span)
+{
+    const struct arena *arena = arena_at(span->arena);
+    size_t count = extent_size(&arena->spans.extent);
+    size_t index = span->span_index - arena_span_index(arena);
+
+    return span->arena < arena_count() && index < count
+        && span->span_granules <= count - index
+        && span->base >= range_base(span) && span->base < range_end(span)
+        && span->span_bytes <= range_end(span) - span->base
+        && span->span_guarded <= range_end(span) - span->base
+               - span->span_bytes;
+}
+
 void span_free(struct record *span, struct span_cache *cache,
                struct die_call call)
 {
@@ -327,9 +316,15 @@ void span_free(struct record *span, struct span_cache *cache,
         die(DIE_DOUBLE_FREE, &facts);
         return;
     }
+    if (CHECKED && unlikely(!is_sane(span))) {
+        struct die_facts facts = { .call = call, .pointer = (void *)span,
+                                   .detail = "record of a span" };
+        die(DIE_METADATA, &facts);
+        return;
+    }
     count_live(span->span_bytes, false);
     if (GUARD_PAGES) {
-        lock_away(span->base, span->span_bytes);
+        guard_lock(span->base, span->span_bytes);
         enter_quarantine(span);
     } else if (!cache || !cache_put(cache, span)) {
         release(span);
@@ -343,7 +338,7 @@ static void shrink(struct record *span, size_t bytes)
 
     span->span_bytes = bytes;
     if (GUARD_PAGES) {
-        lock_away(at, tail);
+        guard_lock(at, tail);
         span->span_guarded += tail;
     } else {
         os_purge((void *)at, tail);
@@ -364,7 +359,7 @@ static bool grow(struct record *span, size_t bytes)
     }
     uintptr_t at = span->base + span->span_bytes;
     /* All guards behind, then new ones. */
-    if (GUARD_PAGES && !unlock(at, span->span_guarded, true))
+    if (GUARD_PAGES && !guard_unlock(at, span->span_guarded, true))
         return false;
     span->span_bytes = bytes;
     guard_behind(span);

@@ -18,12 +18,18 @@ HIDDEN _Thread_local struct heap *merlon_thread_heap
 
 static pthread_key_t key;
 
+/* Relaxed: in the child of a fork others look at it; see process.c. */
+static void set_generation(struct heap *heap, uint64_t generation)
+{
+    __atomic_store_n(&heap->generation, generation, __ATOMIC_RELAXED);
+}
+
 /* The destructor of the key: the thread's heap gives everything away. */
 static void thread_end(void *heap)
 {
     merlon_thread_heap = &after;
     compiler_fence();
-    ((struct heap *)heap)->generation = 0;
+    set_generation(heap, 0);
     heap_close(heap);
 }
 
@@ -38,7 +44,7 @@ static struct heap *open_heap(void)
     struct heap *heap = heap_open();
 
     if (heap)
-        heap->generation = process_generation();
+        set_generation(heap, process_generation());
     return heap;
 }
 
@@ -46,9 +52,11 @@ static struct heap *open_heap(void)
    the order of what is still to be handed out. */
 static void renew(struct heap *heap)
 {
-    heap->generation = process_generation();
+    set_generation(heap, process_generation());
     if (RANDOM_STREAM)
         stream_reset(heap_stream(heap));
+    if (SAMPLING)
+        heap_forget_sample(heap);
     if (!SLOT_MAP || !RANDOM_ORDER)
         return;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
@@ -82,6 +90,6 @@ void thread_leave(struct heap *heap)
 {
     if (heap == merlon_thread_heap || heap == &before || heap == &after)
         return;
-    heap->generation = 0;
+    set_generation(heap, 0);
     heap_close(heap);
 }

@@ -58,12 +58,16 @@ int main(int argc, char **argv)
     char local = 0;
     char *small = malloc(100), *gone = malloc(100), *big = malloc(100000);
     char *large = malloc(1 << 20), *large_gone = malloc(3 << 20);
+    char *volatile middle[5];
     pthread_t thread;
     FILE *out = fopen(argv[1], "w");
 
     if (argc < 2 || !out || pthread_create(&thread, NULL, fill, NULL) != 0)
         return 1;
     pthread_join(thread, NULL);
+    for (int i = 0; i < 5; i++)
+        middle[i] = malloc(3000);
+    free(middle[0]);
     free(gone);
     free(large_gone);
     free(keep[7]);
@@ -79,6 +83,7 @@ int main(int argc, char **argv)
     fprintf(out, "large-freed %p -\n", (void *)large_gone);
     fprintf(out, "remote-freed %p 0\nlive %p 3\n", keep[7],
             (void *)((char *)keep[8] + 3));
+    fprintf(out, "live %p 2999\n", (void *)(middle[1] + 2999));
     fprintf(out, "foreign %p -\nforeign %p -\nforeign 0x0 -\n",
             (void *)&local, (void *)global);
     fprintf(out, "foreign 0xffffffffffff0000 -\nforeign 0x123456 -\n");
@@ -151,7 +156,7 @@ awk '{
         print "metadata 0x" range[1] " -"
     if ($5 == 0 && $2 == "---p" && before == "rw-p" && end == range[1] &&
         length(range[1]) == length(range[2]) &&
-        substr(range[1], 1, 4) != substr(range[2], 1, 4) && !beyond++)
+        substr(range[1], 1, 3) != substr(range[2], 1, 3) && !beyond++)
         print "unused 0x" range[1] " -"
     before = $5 == 0 ? $2 : ""
     end = range[2]
@@ -185,6 +190,28 @@ fi
 code=0
 "$stat" --address zero "$pid" >/dev/null 2>&1 || code=$?
 [ "$code" -eq 2 ] || fail "--address zero: status $code"
+
+# Asked slot by slot, a slab has as many of each kind as the table of classes
+# says: 4 live, and one freed that waits (or is at hand).
+middle=$(awk '$1 == "live" && $3 == 2999 { print $2 }' "$work/ready")
+"$stat" --address "$middle" "$pid" >"$work/out"
+slab=$(sed -n 's/^slab: *\(0x[^,]*\),.*/\1/p' "$work/out")
+bytes=$(sed -n 's/^slot: *[^,]*, \([0-9]*\) bytes.*/\1/p' "$work/out")
+"$stat" --classes "$pid" >"$work/classes"
+row=$(awk -v bytes="$bytes" 'NF == 7 && $1 == bytes && $2 == 1 {
+    print $3, $4, $5 }' "$work/classes")
+[ -n "$row" ] || fail "class $bytes has not one slab"
+i=0
+: >"$work/states"
+while [ "$i" -lt "${row%% *}" ]; do
+    "$stat" --address "$(printf '0x%x' $((slab + i * bytes)))" "$pid" \
+        >>"$work/states"
+    i=$((i + 1))
+done
+live=$(grep -c '^state: *live' "$work/states" || :)
+hand=$(grep -c '^state: *free (at hand' "$work/states" || :)
+[ "$row" = "$i 4 $hand" ] \
+    || fail "slots, live, at hand: $row by class, $i $live $hand one by one"
 
 # 2. gcore, and what gdb's script says of the same core.
 # shellcheck disable=SC3045

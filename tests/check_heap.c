@@ -22,7 +22,7 @@ enum {
     NO_CLOCK = 1 << 30,
 };
 
-static const struct die_call call = {"test", NULL};
+static const struct die_call call = {.function = "test"};
 static struct heap *heaps[HEAPS];
 static size_t slab_bytes_before;
 

@@ -54,7 +54,7 @@ START_TEST(claimed_only_when_nobody_owns)
     ck_assert_uint_eq(mail_owner(mail_load(&slab)), A);
     ck_assert(!mail_claim(&slab, B));
     ck_assert(!mail_claim(&slab, A));
-    ck_assert_int_eq(mail_let_go(&slab, 0, false), MAIL_LEFT);
+    ck_assert_int_eq(mail_let_go(&slab, 0, false, true), MAIL_LEFT);
     ck_assert(mail_claim(&slab, MAIL_OWNERS_MAX));
     ck_assert_uint_eq(mail_owner(mail_load(&slab)), MAIL_OWNERS_MAX);
 }
@@ -66,13 +66,13 @@ START_TEST(kept_while_there_is_post)
     ck_assert(mail_claim(&slab, A));
     ck_assert(mail_has_post(mail_load(&slab)));
     uint64_t before = mail_load(&slab);
-    ck_assert_int_eq(mail_let_go(&slab, 0, true), MAIL_KEPT);
-    ck_assert_int_eq(mail_let_go(&slab, MAIL_ARENA, false), MAIL_KEPT);
+    ck_assert_int_eq(mail_let_go(&slab, 0, true, true), MAIL_KEPT);
+    ck_assert_int_eq(mail_let_go(&slab, MAIL_ARENA, false, true), MAIL_KEPT);
     ck_assert_uint_eq(mail_load(&slab), before);
     ck_assert_uint_eq(mail_take(&slab), before);
     ck_assert(!mail_has_post(mail_load(&slab)));
     ck_assert_uint_eq(mail_owner(mail_load(&slab)), A);
-    ck_assert_int_eq(mail_let_go(&slab, 0, false), MAIL_LEFT);
+    ck_assert_int_eq(mail_let_go(&slab, 0, false, true), MAIL_LEFT);
     ck_assert_uint_eq(mail_owner(mail_load(&slab)), 0);
 }
 END_TEST
@@ -135,7 +135,7 @@ END_TEST
 START_TEST(the_arena_is_never_claimed)
 {
     mail_open(&slab, A);
-    ck_assert_int_eq(mail_let_go(&slab, MAIL_ARENA, false), MAIL_LEFT);
+    ck_assert_int_eq(mail_let_go(&slab, MAIL_ARENA, false, true), MAIL_LEFT);
     ck_assert(!mail_claim(&slab, A));
     ck_assert(!mail_claim(&slab, B));
     ck_assert_uint_eq(mail_owner(mail_load(&slab)), MAIL_ARENA);
@@ -148,12 +148,12 @@ START_TEST(pooled_only_once)
 {
     for (int round = 0; round < 3; round++) {
         ck_assert(mail_claim(&slab, A));
-        ck_assert_int_eq(mail_let_go(&slab, 0, true), MAIL_LEFT_TO_POOL);
+        ck_assert_int_eq(mail_let_go(&slab, 0, true, true), MAIL_LEFT_TO_POOL);
         ck_assert(mail_claim(&slab, B));
-        ck_assert_int_eq(mail_let_go(&slab, 0, true), MAIL_LEFT);
+        ck_assert_int_eq(mail_let_go(&slab, 0, true, true), MAIL_LEFT);
         /* It outlives the slab's life. */
         mail_open(&slab, A);
-        ck_assert_int_eq(mail_let_go(&slab, 0, true), MAIL_LEFT);
+        ck_assert_int_eq(mail_let_go(&slab, 0, true, true), MAIL_LEFT);
         mail_unpool(&slab);
         ck_assert_uint_eq(mail_load(&slab), 0);
     }

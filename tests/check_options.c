@@ -11,7 +11,7 @@
 
 static const struct options before = {
     .on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,
-    .report_fd = 2, .arena_bytes = 0,
+    .report_fd = 2, .arena_bytes = 0, .sample = 5000,
 };
 
 struct good {
@@ -20,11 +20,14 @@ struct good {
 };
 
 #define AFTER(error, mismatch, fd, bytes)                                    \
-    {.on_error = OPTION_##error, .size_mismatch = OPTION_##mismatch,         \
-     .report_fd = fd, .arena_bytes = bytes}
+    {.on_error = OPTION_##error, .size_mismatch = OPTION_##mismatch,           \
+     .report_fd = fd, .arena_bytes = bytes, .sample = 5000}
+#define SAMPLE(number, signals)                                              \
+    {.size_mismatch = OPTION_REPORT, .on_error = OPTION_ABORT,               \
+     .report_fd = 2, .sample = number, .guard_signals = signals}
 #define STATISTICS(text)                                                     \
     {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,               \
-     .report_fd = 2, .statistics = text}
+     .report_fd = 2, .sample = 5000, .statistics = text}
 
 static const struct good good[] = {
     {"own_malloc=report",
@@ -47,6 +50,14 @@ static const struct good good[] = {
     {"arena=3K", AFTER(ABORT, REPORT, 2, 3 * KIB)},
     {"arena=64M", AFTER(ABORT, REPORT, 2, 64 * MIB)},
     {"arena=3G", AFTER(ABORT, REPORT, 2, (size_t)3 << 30)},
+    {"sample=0", SAMPLE(0, false)},
+    {"sample=1", SAMPLE(1, false)},
+    {"sample=4294967295", SAMPLE(UINT32_MAX, false)},
+    {"seal=on", {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,
+     .report_fd = 2, .sample = 5000, .seal = true}},
+    {"seal=on,seal=off", SAMPLE(5000, false)},
+    {"guard_signals=on", SAMPLE(5000, true)},
+    {"guard_signals=on,sample=7,guard_signals=off", SAMPLE(7, false)},
     /* The last one wins; empty parts are nothing. */
     {"arena=1,arena=2", AFTER(ABORT, REPORT, 2, 2)},
     {"on_error=report,on_error=abort", AFTER(ABORT, REPORT, 2, 0)},
@@ -77,6 +88,11 @@ static const char *const bad_parts[] = {
     "own_malloc", "own_malloc=", "own_malloc=yes",
     "statistics", "statistics=", "statistics=Exit", "statistics=exit2",
     "statistics=file", "statistics=./file", "statistics= /file",
+    "sample", "sample=", "sample=-1", "sample=1K", "sample=4294967296",
+    "sample=on", "sample=1/5", "samples=5",
+    "seal", "seal=", "seal=1", "sealed=on",
+    "guard_signals", "guard_signals=", "guard_signals=1", "guard_signals=yes",
+    "guard_signals=onn", "guard_signals=of",
     "=", "=abort", "abort", "x=y", " ", "arena;1", "on_error=abort;arena=1",
 };
 
@@ -90,6 +106,9 @@ static void same(const struct options *a, const struct options *b,
     ck_assert_msg(a->arena_bytes == b->arena_bytes, "arena: %s", text);
     ck_assert_msg(strcmp(a->statistics, b->statistics) == 0, "statistics: %s",
                   text);
+    ck_assert_msg(a->sample == b->sample, "sample: %s", text);
+    ck_assert_msg(a->guard_signals == b->guard_signals, "signals: %s", text);
+    ck_assert_msg(a->seal == b->seal, "seal: %s", text);
 }
 
 START_TEST(good_ones_are_applied)

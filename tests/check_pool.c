@@ -29,7 +29,7 @@ static void setup(void)
 
 static void leave(struct record *slab)
 {
-    ck_assert_int_eq(mail_let_go(slab, 0, true), MAIL_LEFT_TO_POOL);
+    ck_assert_int_eq(mail_let_go(slab, 0, true, true), MAIL_LEFT_TO_POOL);
     pool_put(&pool, slab);
 }
 
@@ -65,7 +65,7 @@ START_TEST(claimed_while_it_stands_here)
     leave(record[1]);
     ck_assert(mail_claim(record[1], 2));
     /* It stands here still and must not be put again. */
-    ck_assert_int_eq(mail_let_go(record[1], 0, true), MAIL_LEFT);
+    ck_assert_int_eq(mail_let_go(record[1], 0, true, true), MAIL_LEFT);
     ck_assert(mail_claim(record[1], 3));
     ck_assert_ptr_eq(pool_take(&pool), record[1]);
     ck_assert_uint_eq(mail_owner(mail_load(record[1])), 3);
@@ -107,7 +107,7 @@ static void *churn(void *argument)
         }
         for (int i = 0; i < count; i++) {
             errors += mail_owner(mail_load(held[i])) != id
-                || mail_let_go(held[i], 0, true) != MAIL_LEFT_TO_POOL;
+                || mail_let_go(held[i], 0, true, true) != MAIL_LEFT_TO_POOL;
             pool_put(&pool, held[i]);
         }
     }

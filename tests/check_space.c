@@ -69,7 +69,7 @@ START_TEST(what_is_not_used_is_given_back)
         object[i] = m.malloc(i * 7 % 5000 + 1);
         pattern_fill(object[i], i * 7 % 5000 + 1, i);
     }
-    ck_assert_uint_le(arena_limit(limit, ALLOWANCE), ALLOWANCE);
+    ck_assert_uint_le(arena_limit(limit, ALLOWANCE, true), ALLOWANCE);
     ck_assert_uint_le(believed_bytes(), limit);
     ck_assert_uint_eq(MAP->slab_bytes, first->slab_bytes);
     ck_assert_ptr_null(arena_record(end - 1));
@@ -96,14 +96,14 @@ START_TEST(limits_lower_and_lower_and_no_more)
 
     for (size_t i = 0; i < sizeof mib / sizeof *mib; i++) {
         size_t before = believed_bytes();
-        arena_limit(mib[i] * MIB, ALLOWANCE);
+        arena_limit(mib[i] * MIB, ALLOWANCE, false);
         ck_assert_uint_le(believed_bytes(), size_max(before, mib[i] * MIB));
         void *p = m.malloc(MIB);
         ck_assert_ptr_nonnull(p);
         memset(p, 1, MIB);
         m.free(p);
     }
-    arena_limit(SIZE_MAX, ALLOWANCE);
+    arena_limit(SIZE_MAX, ALLOWANCE, false);
     void *p = m.malloc((size_t)300 * MIB);
     ck_assert_ptr_nonnull(p);
     m.free(p);
@@ -117,7 +117,7 @@ static void free_in_the_hole(const void *arg)
     uintptr_t far = first->base + first->slab_bytes - 4096;
 
     (void)arg;
-    arena_limit(limit, ALLOWANCE);
+    arena_limit(limit, ALLOWANCE, true);
     m.free((void *)far);
 }
 
@@ -160,7 +160,7 @@ START_TEST(growing_while_cutting)
                                         (void *)i), 0);
     for (int i = 0; i < ROUNDS; i++) {
         suite_sleep_ms(2);
-        arena_limit(((size_t)400 - 25 * (size_t)i) * MIB, i % 8 * MIB);
+        arena_limit(((size_t)400 - 25 * (size_t)i) * MIB, i % 8 * MIB, false);
         map[i] = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         ck_assert_ptr_ne(map[i], MAP_FAILED);

@@ -285,6 +285,10 @@ static void *free_only_at_end(void *arg)
 START_TEST(destructors_allocate_and_free)
 {
     struct rng rng = rng_make(600);
+    if (SUITE_TSAN) {
+        printf("# SKIP destructors: ThreadSanitizer cannot follow\n");
+        return;
+    }
     for (int k = 0; k < KEYS; k++)
         ck_assert_int_eq(pthread_key_create(&keys[k], destroy), 0);
     size_t highest = 0;

@@ -28,11 +28,13 @@
 check_modules = \
 	tests/check_arena \
 	tests/check_bits \
+	tests/check_burial \
 	tests/check_calloc \
 	tests/check_canary \
 	tests/check_compat \
 	tests/check_conf \
 	tests/check_death \
+	tests/check_die \
 	tests/check_entropy \
 	tests/check_exact \
 	tests/check_fork \
@@ -45,26 +47,32 @@ check_modules = \
 	tests/check_memalign \
 	tests/check_model \
 	tests/check_options \
+	tests/check_orders \
 	tests/check_overwrite \
 	tests/check_pointers \
 	tests/check_pool \
 	tests/check_report \
 	tests/check_ring \
 	tests/check_sandbox \
+	tests/check_sample \
 	tests/check_scrub \
+	tests/check_sealed \
 	tests/check_sizeclass \
 	tests/check_slab \
 	tests/check_sleep \
 	tests/check_space \
 	tests/check_span \
-	tests/check_threads
+	tests/check_stack \
+	tests/check_threads \
+	tests/stress/stress
 
 check_scripts = \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
 	tests/manuals.sh \
-	tests/switches.sh
+	tests/switches.sh \
+	tests/units.sh
 
 library_scripts = \
 	tests/library.sh
@@ -72,6 +80,7 @@ library_scripts = \
 preload_scripts = \
 	tests/address.sh \
 	tests/conf.sh \
+	tests/backtrace.sh \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \
@@ -89,8 +98,9 @@ check_helpers =
 check_files = \
 	tests/installcheck.sh
 
-check_directories = tests/attacks tests/costs tests/cxx tests/emptied \
-	tests/integration tests/manners tests/own tests/support
+check_directories = tests/attacks tests/costs tests/cxx tests/daemons \
+	tests/emptied tests/integration tests/manners tests/models \
+	tests/own tests/stress tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -114,6 +124,10 @@ endif
 
 LDADD = tests/libsupport.la libmerlon-core.la $(MERLON_SODIUM_PROG) \
 	$(MERLON_ATOMIC_LIBS) $(CHECK_LIBS)
+
+# Call stacks are found by frame pointers.
+tests_check_sample_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
+tests_check_stack_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer
 
 TESTS = $(check_modules) $(check_scripts)
 if SHIPPED
@@ -152,11 +166,37 @@ AM_TESTS_ENVIRONMENT = \
 EXTRA_DIST += $(check_scripts) $(library_scripts) $(preload_scripts) \
 	$(check_files)
 
-.PHONY: check-is-missing
+# Models of the protocols, and that their checks can fail: a minute or two.
+check-models:
+	CC='$(CC)' CXX='$(CXX)' $(SHELL) $(srcdir)/tests/models/run
+.PHONY: check-models
+
+.PHONY: check-daemons check-is-missing
 check-is-missing:
 	@echo "make check needs Check >= 0.15, which configure did not find:" >&2
 	@echo "install the Debian package check, then run configure again" >&2
 	@exit 1
+
+# Real daemons on both variants; the other one is built below this directory.
+# make check-daemons DAEMONS='--quick --only nginx'   see tests/daemons/run
+DAEMONS = --compare
+if SHIPPED
+if NATIVE
+check-daemons: all
+	@case $(MERLON_VARIANT) in \
+	hardened) other=fast; switch=; name=merlon ;; \
+	*) other=hardened; switch=--enable-hardening; name=merlon-hardened ;; \
+	esac; set -e; \
+	$(MKDIR_P) daemons/$$other; \
+	test -f daemons/$$other/Makefile || (cd daemons/$$other && \
+	  $(abs_top_srcdir)/configure -q CC='$(CC)' CFLAGS='$(CFLAGS)' $$switch); \
+	$(MAKE) -C daemons/$$other; \
+	MERLON_STAT='$(abs_top_builddir)/merlon-stat'; export MERLON_STAT; \
+	$(srcdir)/tests/daemons/run --out daemons $(DAEMONS) \
+	  $(MERLON_VARIANT)=.libs/lib$(MERLON_MODULE).so \
+	  $$other=daemons/$$other/.libs/lib$$name.so
+endif
+endif
 
 # Programs against the installed tree, as somebody else would build them.
 if SHIPPED

@@ -73,11 +73,11 @@ passes --enable-hardening --disable-scrub --disable-write-check
 passes --enable-hardening --disable-exact-state --disable-strict-remote
 passes --disable-hardening --enable-scrub --enable-write-check
 for switch in exact-state encoded-links random-order delayed-reuse \
-    class-isolation guard-pages scrub canary sealed-state; do
+    class-isolation guard-pages scrub canary sealed-state sampling; do
     passes --enable-$switch
 done
 for switch in strict-remote encoded-links random-order delayed-reuse \
-    class-isolation guard-pages write-check canary sealed-state; do
+    class-isolation guard-pages write-check canary sealed-state sampling; do
     passes --enable-hardening --disable-$switch
 done
 exit $failed

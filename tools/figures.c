@@ -174,6 +174,14 @@ static void count_spans(void)
     figures.quarantined_bytes = figure_at(ADDRESS_QUARANTINE_BYTES, width);
     figures.mismatches = figure_at(ADDRESS_MISMATCHES, width);
     figures.served += figures.spans_served;
+    if (library.number[NUMBER_SAMPLE_COUNT] != 0) {
+        freed = figure_at(ADDRESS_SAMPLES_FREED, width);
+        figures.samples_served = figure_at(ADDRESS_SAMPLES_BORN, width);
+        figures.sample_objects = below(figures.samples_served, freed);
+        figures.served += figures.samples_served;
+        figures.live_objects += figures.sample_objects;
+        figures.live_bytes += figure_at(ADDRESS_SAMPLE_BYTES, width);
+    }
     figures.live_objects += figures.span_objects;
     figures.live_bytes += figures.span_bytes;
     for (unsigned i = 0; i < library.number[NUMBER_DETECTION_COUNT]; i++)

@@ -17,6 +17,7 @@ struct row {
 extern struct figures {
     uint64_t live_objects, live_bytes, served;
     uint64_t span_objects, span_bytes, spans_served;
+    uint64_t sample_objects, samples_served;
     uint64_t slabs, slab_bytes, committed_bytes, purgeable_bytes;
     uint64_t waiting, waiting_bytes; /* freed slots that are not yet reused */
     uint64_t retired, retired_bytes; /* emptied slabs whose addresses wait */

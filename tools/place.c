@@ -120,8 +120,10 @@ static bool look_at_hand(const uint8_t *heap, void *context)
         return true;
     uint64_t count = get(stock, FIELD_STOCK_COUNT);
     const uint8_t *slot = stock + library.field[FIELD_STOCK_SLOT].offset;
+    uint64_t pad = get(stock, FIELD_STOCK_PAD);
     for (uint64_t i = 0; i < count && i < number[NUMBER_STOCK_SLOTS]; i++)
-        look->found |= look->base + number_at(slot + 4 * i, 4) == look->slot;
+        look->found |= look->base + (number_at(slot + 4 * i, 4) ^ pad)
+            == look->slot;
     return !look->found;
 }
 
@@ -336,6 +338,7 @@ static bool find_in_metadata(const struct search *search)
         { FIELD_SLABS_WORDS, "which granules are taken" },
         { FIELD_ARENA_RECORDS, "records of slabs and large objects" },
         { FIELD_ARENA_STATE, "exact state: where live objects start" },
+        { FIELD_ARENA_BATCH, "which free slots come next" },
         { FIELD_ARENA_PENDING, "what other threads have freed" },
         { FIELD_ARENA_HEAPS, "heaps of threads" },
     };
@@ -347,7 +350,8 @@ static bool find_in_metadata(const struct search *search)
         || search->address < get(arena, FIELD_SLABS_WORDS))
         return false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (search->address >= get(arena, parts[i].begin))
+        if (has(parts[i].begin)
+            && search->address >= get(arena, parts[i].begin))
             settle(search->place, PLACE_METADATA, parts[i].detail);
     }
     return true;

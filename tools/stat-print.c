@@ -21,8 +21,10 @@ static const struct figure {
 } table[] = {
     { "allocations_served", "allocations served", &figures.served, true },
     { "large_served", "  large ones", &figures.spans_served, true },
+    { "sampled_served", "  sampled ones", &figures.samples_served, true },
     { "live_objects", "live objects", &figures.live_objects, false },
     { "large_objects", "  large ones", &figures.span_objects, false },
+    { "sampled_objects", "  sampled ones", &figures.sample_objects, false },
     { "live_bytes", "live bytes", &figures.live_bytes, false },
     { "large_bytes", "  in large objects", &figures.span_bytes, false },
     { "slabs", "slabs", &figures.slabs, false },

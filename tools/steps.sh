@@ -93,6 +93,12 @@ children_of() { # PID
     done | awk -v parent="$1" '$2 == parent { print $1 }'
 }
 
+# Nobody listens on a port of loopback.
+port_is_free() { # PORT
+    ! cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '{ print $2 " " }' \
+        | grep -q "$(printf ':%04X ' "$1")"
+}
+
 # How many jobs make may run.
 job_count() {
     nproc 2>/dev/null || echo 2

@@ -8,7 +8,7 @@
 #include "os.h"
 #include "policy.h"
 
-enum { GUARD_SPAN_PAGES_MAX = 0 };
+enum { GUARD_SPAN_PAGES_MAX = 0, GUARD_WHOLE_BYTES_MAX = 0 };
 
 static inline size_t guard_slab_bytes(void)
 {
@@ -18,6 +18,17 @@ static inline size_t guard_slab_bytes(void)
 static inline void guard_slab(uintptr_t base, size_t bytes)
 {
     (void)base, (void)bytes;
+}
+
+static inline void guard_lock(uintptr_t at, size_t bytes)
+{
+    (void)at, (void)bytes;
+}
+
+static inline bool guard_unlock(uintptr_t at, size_t bytes, bool guards)
+{
+    (void)at, (void)bytes, (void)guards;
+    return true;
 }
 
 static inline void guard_slab_end(uintptr_t base, size_t bytes)

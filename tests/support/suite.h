@@ -36,6 +36,20 @@ extern volatile struct calls m;
 
 enum { KIB = 1024, MIB = 1024 * 1024 };
 
+/* ThreadSanitizer looks on: its own memory hides how much merlon has, and it
+   is gone before a thread's last destructors run. */
+#if defined(__SANITIZE_THREAD__)
+enum { SUITE_TSAN = 1 };
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+enum { SUITE_TSAN = 1 };
+#else
+enum { SUITE_TSAN = 0 };
+#endif
+#else
+enum { SUITE_TSAN = 0 };
+#endif
+
 /* Run the suite; the return value is main's. */
 int suite_main(int argc, char **argv, Suite *(*make)(void));
 
@@ -45,7 +59,8 @@ uint64_t suite_seed(void);
 /* MERLON_TEST_FULL=1 was given. */
 bool suite_full(void);
 
-/* Resident bytes of this process, without any allocation. */
+/* Resident bytes of this process, without any allocation; 0 if they cannot be
+   measured, which suite_main says. */
 size_t suite_rss_bytes(void);
 
 /* Monotonic seconds. */

@@ -38,7 +38,8 @@ static void publish_map(const struct arena *arena)
 
 bool arena_start(void)
 {
-    if (!space_open(&arenas[0], 0, true))
+    /* Once, though the start may be repeated: what follows can be refused. */
+    if (arena_count() == 0 && !space_open(&arenas[0], 0, true))
         return false;
     publish_map(&arenas[0]);
     next_arena = 1;
@@ -48,9 +49,8 @@ bool arena_start(void)
 }
 
 /*
- * A further arena. Slots of the table are claimed in order and published in
- * order; who claimed first publishes first, others wait their turn by giving
- * up (the caller fails as if memory were out, which is nearly the case).
+ * A further arena. Slots of the table are claimed and published in order; who
+ * does not get the next one gives up, as if memory were out: it nearly is.
  */
 static bool open_another(size_t span_bytes)
 {

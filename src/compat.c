@@ -17,8 +17,7 @@
 
 MERLON_EXPORT const char *merlon_version(void)
 {
-    return MERLON_HARDENING ? "merlon " PACKAGE_VERSION " hardened"
-                            : "merlon " PACKAGE_VERSION " fast";
+    return "merlon " PACKAGE_VERSION " " MERLON_VARIANT;
 }
 
 MERLON_EXPORT void merlon_cfree(void *p)

@@ -23,6 +23,7 @@ const char *const die_kind_text[DIE_KIND_COUNT] = {
     [DIE_SIZE_MISMATCH] = "size mismatch",
     [DIE_METADATA] = "corrupted metadata",
     [DIE_USE_AFTER_FREE] = "use after free",
+    [DIE_OUT_OF_MEMORY] = "out of memory",
 };
 
 unsigned long die_counts[DIE_KIND_COUNT];
@@ -183,8 +184,9 @@ END(merlon_abort_corrupted_link)
 END(merlon_abort_size_mismatch)
 END(merlon_abort_corrupted_metadata)
 END(merlon_abort_use_after_free)
+END(merlon_abort_out_of_memory)
 
-static NORETURN void end(enum die_kind kind)
+void die_end(enum die_kind kind)
 {
     switch (kind) {
     case DIE_DOUBLE_FREE:
@@ -201,6 +203,8 @@ static NORETURN void end(enum die_kind kind)
         merlon_abort_size_mismatch();
     case DIE_USE_AFTER_FREE:
         merlon_abort_use_after_free();
+    case DIE_OUT_OF_MEMORY:
+        merlon_abort_out_of_memory();
     case DIE_METADATA:
     case DIE_KIND_COUNT:
         break;
@@ -228,7 +232,7 @@ void die(enum die_kind kind, const struct die_facts *facts)
 {
     die_note(kind, facts);
     if (!keep_going)
-        end(kind);
+        die_end(kind);
 }
 
 void die_configure(bool go_on, int descriptor)

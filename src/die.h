@@ -26,6 +26,7 @@ enum die_kind {
     DIE_SIZE_MISMATCH,
     DIE_METADATA,
     DIE_USE_AFTER_FREE,
+    DIE_OUT_OF_MEMORY, /* only where a limit was set to be fatal */
     DIE_KIND_COUNT
 };
 
@@ -80,6 +81,9 @@ COLD void die_note(enum die_kind kind, const struct die_facts *facts);
 
 /* Text to where reports go, if that is still what it was. */
 void die_write(const char *text, size_t bytes);
+
+/* The end alone, in a function of the kind's own. */
+NORETURN void die_end(enum die_kind kind);
 
 /* How often each kind was reported; readable from outside. */
 unsigned long die_count(enum die_kind kind);

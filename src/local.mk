@@ -4,6 +4,21 @@
 # of others (malloc, operator new, dlopen). The list follows tools/floors.txt;
 # tools/check-floors compares the two.
 
+# libmerlon-fuzz has an object layer of its own, and shares the rest.
+if FUZZ_ALLOCATOR
+core_sources = \
+	src/base.h src/bits.h src/policy.h \
+	src/os.h src/os_linux.c src/os_fault.c src/os_fuzz.c \
+	src/text.h src/text.c src/stack.h src/stack.c src/die.h src/die.c src/words.h src/fuzz_options.h \
+	src/words.h src/fuzz_options.h src/fuzz_options.c \
+	src/options.h src/conf.h src/conf.c src/options.c \
+	src/entropy.h src/entropy.c \
+	src/fuzz_place.h src/fuzz_place.c src/fuzz_slack.h \
+	src/fuzz_report.h src/fuzz_report.c \
+	src/fuzz_heap.h src/fuzz_heap.c src/fuzz_sweep.c \
+	src/fuzz_process.h src/fuzz_process.c \
+	src/face.h src/fuzz_fast.h src/fuzz_face.c src/memalign.c src/compat.c
+else
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
 	src/os.h src/os_modules.h src/os_linux.c src/os_limits.c \
@@ -28,20 +43,27 @@ core_sources = \
 	src/face.h src/fast.h src/statistics.h src/statistics.c \
 	src/malloc.c src/memalign.c src/inspect.c \
 	src/publish.h src/publish.c src/compat.c
+endif
 
 face_sources = src/override.c src/cxx_memory.h src/cxx.c src/dlopen.c \
 	src/rlimit.c
 
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h
+if FUZZ_ALLOCATOR
+merlon_HEADERS += include/merlon/fuzz.h
+dist_man7_MANS = doc/merlon-fuzz.7
+endif
 
 # The operator's tools. They run none of the library's code: src/publish.h is
 # all that they share.
 if SHIPPED
+if !FUZZ_ALLOCATOR
 bin_PROGRAMS = merlon-stat merlon-run
 dist_pkgdata_DATA = tools/merlon-gdb.py tools/merlon-sample-gdb.py
 dist_man_MANS = doc/merlon-run.1 doc/merlon-stat.1 doc/merlon.3 \
 	doc/merlon.conf.5 doc/merlon.7
+endif
 endif
 tool_sources = tools/tool.h tools/tool.c tools/elf-fields.h tools/image.h \
 	tools/image.c tools/object.h tools/object.c
@@ -63,6 +85,10 @@ libmerlon_core_la_CFLAGS = $(core_cflags)
 
 # The tests define _GNU_SOURCE for themselves; src/ has it from here.
 core_cflags = -D_GNU_SOURCE $(AM_CFLAGS)
+if FUZZ_ALLOCATOR
+# So that call stacks lead through our own functions to the program's.
+core_cflags += -fno-omit-frame-pointer
+endif
 
 # C++ exceptions of a new-handler pass through these files, and only these.
 face_cflags = $(core_cflags) -fexceptions
@@ -71,6 +97,14 @@ face_ldflags = -shared -version-info $(MERLON_ABI) \
 face_libs = libmerlon-core.la $(MERLON_ATOMIC_LIBS)
 
 if SHIPPED
+if FUZZ_ALLOCATOR
+lib_LTLIBRARIES = libmerlon-fuzz.la
+libmerlon_fuzz_la_SOURCES = $(face_sources)
+libmerlon_fuzz_la_CFLAGS = $(face_cflags) -include $(srcdir)/src/fuzz_fast.h
+libmerlon_fuzz_la_LDFLAGS = $(face_ldflags)
+libmerlon_fuzz_la_LIBADD = $(face_libs)
+face_objects = $(libmerlon_fuzz_la_OBJECTS)
+else
 if HARDENING
 lib_LTLIBRARIES = libmerlon-hardened.la
 libmerlon_hardened_la_SOURCES = $(face_sources)
@@ -85,6 +119,7 @@ libmerlon_la_CFLAGS = $(face_cflags)
 libmerlon_la_LDFLAGS = $(face_ldflags)
 libmerlon_la_LIBADD = $(face_libs)
 face_objects = $(libmerlon_la_OBJECTS)
+endif
 endif
 
 # The static library is one object, in which all names but the exported ones

@@ -361,10 +361,15 @@ void *face_realloc(void *old, size_t bytes, const void *site)
     if (keeps(usable_bytes(record), bytes))
         return old;
     if (record->kind == RECORD_SLAB && bytes <= CLASS_REQUEST_MAX) {
+        int saved = errno;
         p = fast_malloc(bytes);
         if (p) {
             memcpy(p, old, size_min(usable_bytes(record), bytes));
             fast_free(old);
+        } else if (bytes <= usable_bytes(record)) {
+            /* Shrinking never fails: the old object does as well. */
+            errno = saved;
+            return old;
         }
         return p;
     }
@@ -374,7 +379,6 @@ void *face_realloc(void *old, size_t bytes, const void *site)
     struct heap *heap = thread_enter();
     p = move(heap, old, record, bytes, call);
     thread_leave(heap);
-    /* Shrinking never fails: the old object does as well. */
     if (!p && bytes <= usable_bytes(record))
         return old;
     return p ? p : face_no_memory();

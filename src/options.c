@@ -9,6 +9,7 @@
 #include "conf.h"
 #include "die.h"
 #include "os.h"
+#include "words.h"
 
 static union {
     struct options options;
@@ -29,66 +30,13 @@ const struct options *options_get(void)
     return &sealed.options;
 }
 
-/* Is the text up to `length` exactly this word? */
-static bool is_word(const char *text, size_t length, const char *word)
-{
-    return strlen(word) == length && memcmp(text, word, length) == 0;
-}
-
-/* Decimal digits at the start of the text; false without one or when they do
-   not fit. */
-static bool parse_digits(const char *value, size_t length, size_t *used,
-                         size_t *number)
-{
-    *number = 0;
-    for (*used = 0; *used < length; ++*used) {
-        unsigned digit = (unsigned)(value[*used] - '0');
-        if (digit > 9)
-            break;
-        if (__builtin_mul_overflow(*number, 10, number)
-            || __builtin_add_overflow(*number, digit, number))
-            return false;
-    }
-    return *used != 0;
-}
-
 static bool parse_number(const char *value, size_t length, size_t *number)
 {
-    size_t used, parsed;
+    uint64_t parsed;
 
-    if (!parse_digits(value, length, &used, &parsed) || used != length
-        || parsed > UINT32_MAX)
+    if (!word_number(value, length, UINT32_MAX, &parsed))
         return false;
-    *number = parsed;
-    return true;
-}
-
-static bool parse_switch(const char *value, size_t length, bool *on)
-{
-    bool is_on = is_word(value, length, "on");
-
-    if (!is_on && !is_word(value, length, "off"))
-        return false;
-    *on = is_on;
-    return true;
-}
-
-static bool parse_bytes(const char *value, size_t length, size_t *bytes)
-{
-    static const char units[] = "KMGT";
-    size_t used, number;
-
-    if (!parse_digits(value, length, &used, &number))
-        return false;
-    if (used != length) {
-        const char *unit = memchr(units, value[used], sizeof units - 1);
-        unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-        if (!unit || used + 1 != length || shift >= 8 * sizeof(size_t)
-            || number > SIZE_MAX >> shift)
-            return false;
-        number <<= shift;
-    }
-    *bytes = number;
+    *number = (size_t)parsed;
     return true;
 }
 
@@ -104,7 +52,7 @@ static bool parse_action(const char *value, size_t length, bool may_ignore,
 {
     for (int i = may_ignore ? OPTION_IGNORE : OPTION_REPORT;
          i <= OPTION_ABORT; i++) {
-        if (is_word(value, length, option_action_text[i])) {
+        if (word_is(value, length, option_action_text[i])) {
             *action = (enum option_action)i;
             return true;
         }
@@ -114,10 +62,9 @@ static bool parse_action(const char *value, size_t length, bool may_ignore,
 
 static bool parse_descriptor(const char *value, size_t length, int *descriptor)
 {
-    size_t used, number;
+    uint64_t number;
 
-    if (!parse_digits(value, length, &used, &number) || used != length
-        || number > 1 << 20)
+    if (!word_number(value, length, 1 << 20, &number))
         return false;
     *descriptor = (int)number;
     return true;
@@ -127,7 +74,7 @@ static bool parse_descriptor(const char *value, size_t length, int *descriptor)
 static bool parse_output(const char *value, size_t length, char *path)
 {
     if (length == 0 || length >= OPTION_PATH_BYTES
-        || (*value != '/' && !is_word(value, length, "exit")))
+        || (*value != '/' && !word_is(value, length, "exit")))
         return false;
     memset(path, 0, OPTION_PATH_BYTES);
     memcpy(path, value, length);
@@ -160,13 +107,13 @@ static bool parse_value(const char *value, size_t length,
     case OPTION_KIND_DESCRIPTOR:
         return parse_descriptor(value, length, place);
     case OPTION_KIND_BYTES:
-        return parse_bytes(value, length, place);
+        return word_bytes(value, length, place);
     case OPTION_KIND_OUTPUT:
         return parse_output(value, length, place);
     case OPTION_KIND_NUMBER:
         return parse_number(value, length, place);
     case OPTION_KIND_SWITCH:
-        return parse_switch(value, length, place);
+        return word_switch(value, length, place);
     }
     return false;
 }
@@ -176,7 +123,7 @@ bool options_set(struct options *options, const char *name, size_t name_length,
 {
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         const struct option_place *option = &option_table[i];
-        if (!is_word(name, name_length, option->name))
+        if (!word_is(name, name_length, option->name))
             continue;
         if (!parse_value(value, value_length, (enum option_kind)option->kind,
                          (char *)options + option->offset))
@@ -184,7 +131,10 @@ bool options_set(struct options *options, const char *name, size_t name_length,
         options->report_chosen |= option->kind == OPTION_KIND_DESCRIPTOR;
         return true;
     }
-    return false;
+    /* Reproducible addresses are for fuzzing; elsewhere they are refused. */
+    return FUZZ_ALLOCATOR
+        && fuzz_options_parse(options->fuzz, name, name_length, value,
+                              value_length);
 }
 
 static bool parse_one(struct options *options, const char *name, size_t length)
@@ -234,6 +184,8 @@ void options_read(void)
     if (done)
         return;
     sealed.options = defaults;
+    if (FUZZ_ALLOCATOR)
+        fuzz_options_default(sealed.options.fuzz);
     if (!os_is_privileged())
         conf_read(&sealed.options);
     /* One warning; what follows the bad part is read all the same. */

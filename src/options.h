@@ -9,6 +9,7 @@
 #ifndef MERLON_OPTIONS_H
 #define MERLON_OPTIONS_H
 
+#include "fuzz_options.h"
 #include "policy.h"
 
 enum { OPTION_PATH_BYTES = 256 };
@@ -41,6 +42,8 @@ struct options {
     /* statistics=exit|/PATH: figures to standard error when the process
        exits, or kept up to date in a file; empty: none. */
     char statistics[OPTION_PATH_BYTES];
+    /* What the fuzz allocator has beside these; elsewhere not a byte. */
+    struct fuzz_options fuzz[FUZZ_ALLOCATOR];
 };
 
 /* What a name in a list sets. publish.c shows the table to who reads a process

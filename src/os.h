@@ -21,6 +21,9 @@ size_t os_page_bytes(void);
    by gcore, which would write all of it. */
 void *os_reserve(size_t bytes);
 
+/* The same at this very place. False: something else is there. */
+bool os_reserve_at(void *p, size_t bytes);
+
 /* The same, readable as zeros. */
 void *os_reserve_readable(size_t bytes);
 
@@ -169,11 +172,16 @@ void *os_symbol(const char *name, enum os_symbol_place place);
 
 /* Does the program itself need names that begin so from other modules? */
 bool os_program_needs(const char *prefix);
+
+/* What an instruction did, where the machine tells. */
+enum os_access { OS_ACCESS_UNKNOWN, OS_ACCESS_READ, OS_ACCESS_WRITE };
+
 /* A fault: what was touched, by the instruction at `site`. */
 struct os_fault {
     uintptr_t address;
     const void *site;
     const void *frame; /* the frame pointer, if there is one */
+    enum os_access access;
 };
 
 /* In a signal handler. True: all is well now, go on; false: not ours. */
@@ -182,6 +190,15 @@ typedef bool os_fault_handler(const struct os_fault *fault);
 /* Handle SIGSEGV and SIGBUS; what the handler declines goes to what was there
    before. Start only. */
 bool os_catch_faults(os_fault_handler *handler);
+
+/* Append to a file, made if need be; not what a sandbox allows. */
+void os_append(const char *path, const void *bytes, size_t count);
+
+/* End the process now, with this status; nothing of the program runs. */
+NORETURN void os_exit(int status);
+
+/* A trap for the debugger; without one it ends the process. */
+void os_trap(void);
 
 /* End the process by SIGABRT, whatever the program did to that signal. */
 NORETURN void os_abort(void);

@@ -47,18 +47,29 @@ static union {
     uint8_t page[ABI_PAGE_BYTES];
 } chain __attribute__((aligned(ABI_PAGE_BYTES)));
 
+#if defined(__x86_64__) || defined(__i386__)
+/* Bit 1 of a page fault's error code. */
+static enum os_access page_fault_access(greg_t error)
+{
+    return error & 2 ? OS_ACCESS_WRITE : OS_ACCESS_READ;
+}
+#endif
+
 static void fill_in(struct os_fault *fault, const siginfo_t *info,
                     const void *context)
 {
     const mcontext_t *machine = &((const ucontext_t *)context)->uc_mcontext;
 
     fault->address = (uintptr_t)info->si_addr;
+    fault->access = OS_ACCESS_UNKNOWN;
 #if defined(__x86_64__)
     fault->site = (const void *)machine->gregs[REG_RIP];
     fault->frame = (const void *)machine->gregs[REG_RBP];
+    fault->access = page_fault_access(machine->gregs[REG_ERR]);
 #elif defined(__i386__)
     fault->site = (const void *)machine->gregs[REG_EIP];
     fault->frame = (const void *)machine->gregs[REG_EBP];
+    fault->access = page_fault_access(machine->gregs[REG_ERR]);
 #elif defined(__aarch64__)
     fault->site = (const void *)machine->pc;
     fault->frame = (const void *)machine->regs[29];

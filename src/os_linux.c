@@ -42,6 +42,7 @@
 /* Guards by PROT_NONE cost two mappings each; 65530 is the usual limit. */
 enum { GUARD_MAPPING_BUDGET = 8000 };
 
+static bool guard_installed; /* somewhere, once */
 static bool guard_install_refused;
 unsigned os_guard_mappings;
 
@@ -168,8 +169,10 @@ bool os_guard(void *p, size_t bytes)
     if (!guard_install_refused && !kernel_is_real(p))
         guard_install_refused = true;
     if (!guard_install_refused) {
-        if (advise(p, bytes, MADV_GUARD_INSTALL))
+        if (advise(p, bytes, MADV_GUARD_INSTALL)) {
+            guard_installed = true;
             return true;
+        }
         /* An old kernel, mlockall, a sandbox: do not ask again. */
         guard_install_refused = true;
     }
@@ -190,6 +193,9 @@ bool os_unguard(void *p, size_t bytes)
        range may have known both, and each call is harmless on the other. */
     bool removed = advise(p, bytes, MADV_GUARD_REMOVE);
 
+    /* What was installed here may still be: not even mprotect opens it. */
+    if (!removed && guard_installed)
+        return false;
     if (!guard_install_refused)
         return removed;
     if (!protect(p, bytes, PROT_READ | PROT_WRITE))

@@ -61,6 +61,10 @@ enum policy {
     /* Internal assertions for developers. */
     DEBUG_CHECKS = MERLON_DEBUG,
 
+    /* libmerlon-fuzz: every object at a guard, addresses by a seed. Its own
+       object layer, and none of the mitigations above. */
+    FUZZ_ALLOCATOR = MERLON_FUZZ_ALLOCATOR,
+
     /* Derived: what is free is said by bits outside user memory, and slots are
        handed out from a small array; otherwise free slots are a plain list.
        Whatever is done to single slots needs it. */

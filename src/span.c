@@ -194,23 +194,35 @@ bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all)
     return any;
 }
 
-/* The oldest span of the quarantine leaves it. */
-static void let_out(struct record *span)
+/* It is in the quarantine no more. */
+static void discount(const struct record *span)
+{
+    __atomic_fetch_sub(&span_quarantine_bytes,
+                       range_end(span) - range_base(span), __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&span_quarantine_count, 1, __ATOMIC_RELAXED);
+}
+
+/* The oldest span of the quarantine leaves it. False: the kernel refuses (it is
+   out of mappings), and the span waits for another time. */
+static bool let_out(struct record *span)
 {
     uintptr_t begin = range_base(span);
     size_t front = size_min(span->base - begin,
                             GUARD_SPAN_PAGES_MAX * os_page_bytes());
 
-    __atomic_fetch_sub(&span_quarantine_bytes, range_end(span) - begin,
-                       __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&span_quarantine_count, 1, __ATOMIC_RELAXED);
     if (guard_unlock(span->base, span->span_bytes,
-               span->span_bytes <= GUARD_WHOLE_BYTES_MAX)
+                     span->span_bytes <= GUARD_WHOLE_BYTES_MAX)
         && guard_unlock(span->base - front, front, true)
         && guard_unlock(span->base + span->span_bytes, span->span_guarded,
-                        true))
+                        true)) {
+        discount(span);
         release_range(span, false);
-    /* Else the addresses are given up: the kernel is out of mappings. */
+        return true;
+    }
+    struct record *displaced = ring_put(&quarantine, span);
+    if (displaced)
+        discount(displaced); /* too many wait: its addresses are given up */
+    return false;
 }
 
 static void enter_quarantine(struct record *span)
@@ -227,8 +239,7 @@ static void enter_quarantine(struct record *span)
     if (oldest)
         let_out(oldest);
     while ((sum > limit || count > QUARANTINE_COUNT_MAX)
-           && (oldest = ring_take(&quarantine))) {
-        let_out(oldest);
+           && (oldest = ring_take(&quarantine)) && let_out(oldest)) {
         sum = __atomic_load_n(&span_quarantine_bytes, __ATOMIC_RELAXED);
         count = __atomic_load_n(&span_quarantine_count, __ATOMIC_RELAXED);
     }
@@ -240,10 +251,8 @@ static bool end_quarantine(void)
     struct record *span;
     bool any = false;
 
-    while (GUARD_PAGES && (span = ring_take(&quarantine))) {
-        let_out(span);
+    while (GUARD_PAGES && (span = ring_take(&quarantine)) && let_out(span))
         any = true;
-    }
     return any;
 }
 

@@ -170,6 +170,23 @@ START_TEST(arena_up_to_the_brim)
 }
 END_TEST
 
+/* What makes addresses repeat, and all else that only fuzzing may have. */
+START_TEST(fuzzing_ones_are_refused_elsewhere)
+{
+    static const char *const parts[] = {
+        "seed=1", "side=left", "align=1", "fail_one_in=2", "exit_code=1",
+        "report_file=x", "fill=1", "stop_at=1",
+    };
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct options options = before;
+        const char *bad = NULL;
+        ck_assert_int_eq(options_parse(&options, parts[i], &bad),
+                         FUZZ_ALLOCATOR);
+    }
+}
+END_TEST
+
 static Suite *make(void)
 {
     Suite *suite = suite_create("options");
@@ -179,6 +196,7 @@ static Suite *make(void)
     tcase_add_loop_test(parse, bad_ones_are_pointed_at, 0,
                         sizeof bad_parts / sizeof *bad_parts);
     tcase_add_test(parse, arena_up_to_the_brim);
+    tcase_add_test(parse, fuzzing_ones_are_refused_elsewhere);
     suite_add_tcase(suite, parse);
     return suite;
 }

@@ -88,6 +88,8 @@ config() { # VARIANT
     echo '#define MERLON_LIBRARY "libmerlon"'
     echo '#define MERLON_DEBUG 0'
     echo '#define MERLON_FUZZING 0'
+    echo '#define MERLON_FUZZ_ALLOCATOR 0'
+    echo '#define MERLON_VARIANT "none"'
     echo '#define VERSION "0"'
     echo '#define PACKAGE_VERSION "0"'
     echo '#define MERLON_SYSCONFDIR "/etc"'

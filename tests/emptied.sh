@@ -44,7 +44,8 @@ config() { # BIT
             case $name in
             MERLON_LIBRARY) echo "#define $name \"libmerlon\"" ;;
             MERLON_SYSCONFDIR) echo "#define $name \"/etc\"" ;;
-            MERLON_DEBUG | MERLON_FUZZING) echo "#define $name 0" ;;
+            MERLON_VARIANT) echo "#define $name \"none\"" ;;
+            MERLON_DEBUG | MERLON_FUZZING | MERLON_FUZZ_ALLOCATOR) echo "#define $name 0" ;;
             *) echo "#define $name $1" ;;
             esac
         done

@@ -16,7 +16,7 @@
 # A program that a script runs: add it to check_helpers, and two lines
 #   tests_NAME_SOURCES = tests/NAME.c
 #   tests_NAME_LDADD =
-# Without the LDADD line it gets the core library and Check.
+# Without the LDADD line it gets the core library and Check. fuzz/replay is one.
 #
 # Other files that tests read: add them to check_files. The directories in
 # check_directories go into the tarball as they are.
@@ -25,6 +25,26 @@
 # make check VERBOSE=1                                 shows what failed
 # make check LOG_COMPILER='qemu-aarch64-static'        or --with-emulator
 
+# libmerlon-fuzz takes memory that tests/check_threads would not allow.
+if FUZZ_ALLOCATOR
+check_modules = \
+	tests/check_bits \
+	tests/check_calloc \
+	tests/check_compat \
+	tests/check_death \
+	tests/check_entropy \
+	tests/check_fork \
+	tests/check_fuzz_options \
+	tests/check_fuzz_place \
+	tests/check_malloc \
+	tests/check_memalign \
+	tests/check_model \
+	tests/check_options \
+	tests/check_overwrite \
+	tests/check_pointers \
+	tests/check_report \
+	tests/check_stack
+else
 check_modules = \
 	tests/check_arena \
 	tests/check_bits \
@@ -33,10 +53,13 @@ check_modules = \
 	tests/check_canary \
 	tests/check_compat \
 	tests/check_conf \
+	tests/check_corrupt \
 	tests/check_death \
 	tests/check_die \
+	tests/check_drives \
 	tests/check_entropy \
 	tests/check_exact \
+	tests/check_faults \
 	tests/check_fork \
 	tests/check_granules \
 	tests/check_heap \
@@ -65,18 +88,28 @@ check_modules = \
 	tests/check_stack \
 	tests/check_threads \
 	tests/stress/stress
+endif
 
 check_scripts = \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \
 	tests/manuals.sh \
+	tests/seeds.sh \
 	tests/switches.sh \
 	tests/units.sh
 
 library_scripts = \
 	tests/library.sh
 
+if FUZZ_ALLOCATOR
+preload_scripts = \
+	tests/cxx.sh \
+	tests/dlopen.sh \
+	tests/fuzzalloc.sh \
+	tests/fuzzexample.sh \
+	tests/integration/preload_programs.sh
+else
 preload_scripts = \
 	tests/address.sh \
 	tests/conf.sh \
@@ -92,15 +125,19 @@ preload_scripts = \
 	tests/run.sh \
 	tests/stat.sh \
 	tests/statistics.sh
+endif
 
-check_helpers =
+check_helpers = fuzz/replay
 
+# Scripts of one variant go into the tarball of every one.
 check_files = \
-	tests/installcheck.sh
+	tests/installcheck.sh tests/fuzzalloc.sh tests/fuzzexample.sh \
+	tests/costs.sh tests/integration/preload_smoke.sh tests/stat.sh
 
-check_directories = tests/attacks tests/costs tests/cxx tests/daemons \
-	tests/emptied tests/integration tests/manners tests/models \
-	tests/own tests/stress tests/support
+check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \
+	tests/daemons tests/emptied tests/fuzzalloc fuzz/examples \
+	tests/integration tests/manners tests/models tests/own \
+	tests/stress tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -110,6 +147,27 @@ support_sources = \
 	tests/support/sandbox.c tests/support/sandbox.h \
 	tests/support/suite.c tests/support/suite.h \
 	tests/support/workload.c tests/support/workload.h
+
+# What feeds drive, for tests and for fuzz/ alike: without Check. Who links it
+# needs drive_ldflags, see tests/support/fault.h.
+drive_sources = \
+	tests/support/drive_backend.c tests/support/drive_values.c \
+	tests/support/drives.c tests/support/drives.h \
+	tests/support/fault.c tests/support/fault.h tests/support/feed.h \
+	tests/support/machine.c tests/support/machine.h \
+	tests/support/machine_crime.c tests/support/machine_process.c \
+	tests/support/pattern.h \
+	tests/support/shadow.c tests/support/shadow.h
+drive_ldflags = $(AM_LDFLAGS) -Wl,--wrap=syscall -Wl,--wrap=clock_gettime \
+	-Wl,-u,__wrap_syscall
+drive_ldadd = libdrive.la $(LDADD)
+
+tests_check_corrupt_LDFLAGS = $(drive_ldflags)
+tests_check_corrupt_LDADD = $(drive_ldadd)
+tests_check_drives_LDFLAGS = $(drive_ldflags)
+tests_check_drives_LDADD = $(drive_ldadd)
+tests_check_faults_LDFLAGS = $(drive_ldflags)
+tests_check_faults_LDADD = $(drive_ldadd)
 
 # ------------------------------------------------------------- the machinery
 

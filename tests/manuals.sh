@@ -36,7 +36,8 @@ done
 [ "$count" -ge 11 ] || fail "only $count switches found in HACKING.md"
 
 count=0
-for name in $(grep '^merlon_' "$top/src/exports.txt"); do
+for name in $(sed -n '/# only fuzz/d; s/^\(merlon_[a-z0-9_]*\).*/\1/p' \
+    "$top/src/exports.txt"); do
     case $name in
     merlon_process) continue ;;
     merlon_last_report) has merlon.7 "$name" ;;
@@ -45,6 +46,17 @@ for name in $(grep '^merlon_' "$top/src/exports.txt"); do
     count=$((count + 1))
 done
 [ "$count" -ge 20 ] || fail "only $count functions found in src/exports.txt"
+
+# What only libmerlon-fuzz has.
+count=0
+for name in $(sed -n 's/^\(merlon_[a-z_]*\) # only fuzz$/.Fn \1/p
+    ' "$top/src/exports.txt" | tr ' ' :) \
+    $(sed -n 's/.*word_is(name, name_length, "\([a-z_]*\)").*/Cm:\1/p' \
+    "$top/src/fuzz_options.c"); do
+    has merlon-fuzz.7 "$(echo "$name" | tr : ' ')"
+    count=$((count + 1))
+done
+[ "$count" -ge 20 ] || fail "only $count options and functions for fuzzing"
 
 for tool in merlon-run merlon-stat; do
     count=0

@@ -54,6 +54,13 @@ fails '--enable-hardening takes yes or no, not "full"' --enable-hardening=full
 fails '--enable-sanitizers needs a list' --enable-sanitizers
 fails 'was not found' --with-emulator=no-such-emulator
 
+# The fuzz allocator has none of the mitigations.
+fails '--enable-fuzz-allocator builds a library without mitigations' \
+    --enable-fuzz-allocator --enable-hardening
+fails '--enable-fuzz-allocator builds a library without mitigations' \
+    --enable-fuzz-allocator --enable-canary
+passes --enable-fuzz-allocator
+
 # Contradictory: said by the user, and implied by --enable-hardening.
 fails '--enable-strict-remote needs --enable-exact-state: add --enable-exact-state or --disable-strict-remote' \
     --enable-strict-remote

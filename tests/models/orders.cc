@@ -28,11 +28,6 @@ struct heap;
 union map_page merlon_map_page;
 struct arena arenas[ARENA_COUNT_MAX];
 
-struct arena *arena_at(unsigned index)
-{
-    return &arenas[index];
-}
-
 // ------------------------------------------------------------- the world
 
 enum { HEAPS = 3, SLABS = 3, SLOTS = 4, SLOT_BYTES = 16, RECORDS = 8 };

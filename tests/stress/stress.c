@@ -20,7 +20,7 @@
 
 #include "face.h"
 
-#include "support/block.h"
+#include "../support/block.h"
 
 enum {
     TABLE = 4096,

@@ -18,14 +18,20 @@
 #define MERLON_ARENA_H
 
 #include "granules.h"
+#include "layout.h"
 #include "record.h"
 
 enum { ARENA_COUNT_MAX = 64 };
 
+struct reservation {
+    uintptr_t begin, end;
+};
+
 struct arena {
     uintptr_t base;
-    size_t slab_bytes;
-    size_t span_bytes;
+    size_t slab_bytes;       /* from the base; may shrink: see space.h */
+    size_t span_bytes;       /* from the span base */
+    size_t span_offset;      /* of the span base from the base */
     struct record *records;  /* of both parts */
     uint64_t *state;         /* exact state of the slab part */
     uint64_t *pending;       /* strict remote frees, same layout */
@@ -34,6 +40,9 @@ struct arena {
     struct granules spans;
     uint8_t *heaps;          /* arena 0: memory for struct heap */
     size_t heaps_bytes;      /* reserved for them */
+    struct extent heaps_extent; /* the same, in pages */
+    struct reservation user; /* of both parts */
+    struct reservation meta; /* of the arrays above */
     void *sample_table;      /* arena 0: read-only until the first sample */
 };
 
@@ -54,6 +63,11 @@ bool arena_start(void);
    program is read. */
 struct record *arena_record(uintptr_t address);
 
+static inline size_t arena_span_index(const struct arena *arena)
+{
+    return arena->span_offset >> GRANULE_SHIFT;
+}
+
 unsigned arena_count(void);
 
 /* Index of a record's granule in its arena. */
@@ -65,7 +79,7 @@ static inline size_t record_index(const struct record *record)
 /* Words of the exact state from this granule on. */
 static inline uint64_t *record_bits(uint64_t *bits, size_t index)
 {
-    return bits + (index << (GRANULE_SHIFT - UNIT_SHIFT - 6));
+    return bits + index * BIT_WORDS_PER_GRANULE;
 }
 
 /*
@@ -92,6 +106,16 @@ bool arena_purge(bool now);
 
 /* Commit the beginning of the heaps' memory. */
 bool arena_commit_heaps(size_t bytes);
+
+/*
+ * The program is about to limit its address space to `bytes` (SIZE_MAX: to
+ * lift the limit). Gives back what merlon reserved and does not use, and sees
+ * to it that further arenas are of a size to match. What it still holds unused,
+ * at most `most`, is returned: the limit is fair if it is larger by that. Of
+ * several calls at once one gives back. `samples`: what was kept for samples
+ * goes as well; see sample_give_up. Async-signal-safe.
+ */
+size_t arena_limit(size_t bytes, size_t most, bool samples);
 
 struct arena_figures {
     size_t committed_bytes, slab_bytes, span_bytes, dirty_bytes;

@@ -47,6 +47,11 @@ enum { ABI_PAGE_BYTES = 4096 };
 enum { ABI_PAGE_BYTES = 65536 };
 #endif
 
+/* A page that is made read-only at the end of start. In a section of their own
+   such pages lie side by side, and one call does for all. */
+#define SEALED                                                               \
+    __attribute__((section("merlon_sealed"), aligned(ABI_PAGE_BYTES)))
+
 /* A frame begins with the caller's frame pointer and the return address. */
 #if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
 enum { FRAME_RECORDS = 1 };

@@ -33,8 +33,7 @@
  */
 #include <dlfcn.h>
 
-#include "face.h"
-#include "fast.h"
+#include "cxx_memory.h"
 #include "os.h"
 #include "policy.h"
 
@@ -203,15 +202,15 @@ static COLD void *cxx_retry(size_t bytes, size_t alignment)
         if (handler == NULL)
             cxx_fail();
         handler();
-        p = alignment == 0 ? fast_malloc(bytes)
-                           : face_allocate_aligned(alignment, bytes);
+        p = alignment == 0 ? cxx_malloc(bytes)
+                           : cxx_aligned_alloc(alignment, bytes);
     }
     return p;
 }
 
 static ALWAYS_INLINE void *cxx_take(size_t bytes)
 {
-    void *p = fast_malloc(bytes);
+    void *p = cxx_malloc(bytes);
 
     return likely(p != NULL) ? p : cxx_retry(bytes, 0);
 }
@@ -221,7 +220,7 @@ static ALWAYS_INLINE void *cxx_take_aligned(size_t bytes, size_t alignment)
     /* No handler can make room for a wrong alignment, 0 being one. */
     if (unlikely(!is_power_of_two(alignment)))
         cxx_fail();
-    void *p = face_allocate_aligned(alignment, bytes);
+    void *p = cxx_aligned_alloc(alignment, bytes);
     return likely(p != NULL) ? p : cxx_retry(bytes, alignment);
 }
 
@@ -350,7 +349,7 @@ void *cxx_new_nothrow(size_t bytes, const void *tag)
         __typeof(cxx_new_nothrow) *catcher = cxx_nothrow_form(FORM_NEW);
         return catcher != NULL ? catcher(bytes, tag) : cxx_new(bytes);
     }
-    void *p = fast_malloc(bytes);
+    void *p = cxx_malloc(bytes);
     return likely(p != NULL) ? p
                              : cxx_retry_nothrow(FORM_NEW, bytes, 0, tag);
 }
@@ -361,7 +360,7 @@ void *cxx_new_array_nothrow(size_t bytes, const void *tag)
         __typeof(cxx_new_nothrow) *catcher = cxx_nothrow_form(FORM_ARRAY);
         return catcher != NULL ? catcher(bytes, tag) : cxx_new_array(bytes);
     }
-    void *p = fast_malloc(bytes);
+    void *p = cxx_malloc(bytes);
     return likely(p != NULL) ? p
                              : cxx_retry_nothrow(FORM_ARRAY, bytes, 0, tag);
 }
@@ -376,7 +375,7 @@ void *cxx_new_aligned_nothrow(size_t bytes, size_t alignment, const void *tag)
     }
     if (unlikely(!is_power_of_two(alignment)))
         return NULL;
-    void *p = face_allocate_aligned(alignment, bytes);
+    void *p = cxx_aligned_alloc(alignment, bytes);
     return likely(p != NULL)
                ? p
                : cxx_retry_nothrow(FORM_ALIGNED, bytes, alignment, tag);
@@ -393,7 +392,7 @@ void *cxx_new_array_aligned_nothrow(size_t bytes, size_t alignment,
     }
     if (unlikely(!is_power_of_two(alignment)))
         return NULL;
-    void *p = face_allocate_aligned(alignment, bytes);
+    void *p = cxx_aligned_alloc(alignment, bytes);
     return likely(p != NULL)
                ? p
                : cxx_retry_nothrow(FORM_ALIGNED_ARRAY, bytes, alignment, tag);
@@ -403,13 +402,13 @@ void *cxx_new_array_aligned_nothrow(size_t bytes, size_t alignment,
 
 void cxx_delete(void *p)
 {
-    fast_free(p);
+    cxx_free(p);
 }
 
 void cxx_delete_array(void *p)
 {
     if (IS_OWN(delete))
-        fast_free(p);
+        cxx_free(p);
     else
         cxx_delete(p);
 }
@@ -422,8 +421,8 @@ void cxx_delete_sized(void *p, size_t bytes)
 {
     if (unlikely(!(IS_OWN(delete) & IS_OWN(new))))
         cxx_delete(p);
-    else if (p != NULL)
-        face_free_sized(p, bytes, 0);
+    else
+        cxx_free_sized(p, bytes, 0);
 }
 
 void cxx_delete_array_sized(void *p, size_t bytes)
@@ -431,8 +430,8 @@ void cxx_delete_array_sized(void *p, size_t bytes)
     if (unlikely(!(IS_OWN(delete_array) & IS_OWN(delete) &
                    IS_OWN(new_array) & IS_OWN(new))))
         cxx_delete_array(p);
-    else if (p != NULL)
-        face_free_sized(p, bytes, 0);
+    else
+        cxx_free_sized(p, bytes, 0);
 }
 
 void cxx_delete_nothrow(void *p, const void *tag)
@@ -450,7 +449,7 @@ void cxx_delete_array_nothrow(void *p, const void *tag)
 void cxx_delete_aligned(void *p, size_t alignment)
 {
     (void)alignment;
-    fast_free(p);
+    cxx_free(p);
 }
 
 void cxx_delete_array_aligned(void *p, size_t alignment)
@@ -462,8 +461,8 @@ void cxx_delete_sized_aligned(void *p, size_t bytes, size_t alignment)
 {
     if (unlikely(!(IS_OWN(delete_aligned) & IS_OWN(new_aligned))))
         cxx_delete_aligned(p, alignment);
-    else if (p != NULL)
-        face_free_sized(p, bytes, alignment);
+    else
+        cxx_free_sized(p, bytes, alignment);
 }
 
 void cxx_delete_array_sized_aligned(void *p, size_t bytes, size_t alignment)
@@ -471,8 +470,8 @@ void cxx_delete_array_sized_aligned(void *p, size_t bytes, size_t alignment)
     if (unlikely(!(IS_OWN(delete_array_aligned) & IS_OWN(delete_aligned) &
                    IS_OWN(new_array_aligned) & IS_OWN(new_aligned))))
         cxx_delete_array_aligned(p, alignment);
-    else if (p != NULL)
-        face_free_sized(p, bytes, alignment);
+    else
+        cxx_free_sized(p, bytes, alignment);
 }
 
 void cxx_delete_aligned_nothrow(void *p, size_t alignment, const void *tag)

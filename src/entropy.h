@@ -30,8 +30,12 @@ struct stream {
 /* Start libsodium. Once, before any other call. False: no randomness. */
 bool entropy_start(void);
 
-/* Bytes straight from libsodium; for keys of the process. */
+/* Bytes straight from libsodium; for keys. Where the kernel has none any more,
+   derived from those drawn at start. */
 void entropy_fill(void *bytes, size_t count);
+
+/* Bytes derived from the key that was drawn at start: no system call. */
+COLD void entropy_derive(void *bytes, size_t count);
 
 /* Forget the key: the next draw takes a new one (after fork). */
 void stream_reset(struct stream *stream);

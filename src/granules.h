@@ -18,6 +18,7 @@
 #define MERLON_GRANULES_H
 
 #include "bits.h"
+#include "extent.h"
 #include "policy.h"
 
 enum { GRANULES_WORD = 64 };
@@ -28,9 +29,10 @@ struct granule_word {
 
 struct granules {
     struct granule_word *words;
-    size_t count;  /* granules in the part, a multiple of 64 */
+    struct extent extent; /* granules in the part, multiples of 64 */
     size_t window; /* committed ones, a multiple of 64; only grows */
     size_t taken;  /* used ones, about */
+    size_t lost;   /* in the window, but their addresses were given back */
     size_t hint;   /* no free granule below this word, about */
 };
 

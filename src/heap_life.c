@@ -21,7 +21,7 @@ static uint64_t purge_ms;     /* when the arenas were last looked at */
 
 static struct heap *heap_array(void)
 {
-    /* The first page is the process floor's: see process.c. */
+    /* The first page is left free. */
     return (struct heap *)align_up((uintptr_t)arena_at(0)->heaps
                                    + os_page_bytes(), _Alignof(struct heap));
 }

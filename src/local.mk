@@ -9,7 +9,7 @@ if FUZZ_ALLOCATOR
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
 	src/os.h src/os_linux.c src/os_fault.c src/os_fuzz.c \
-	src/text.h src/text.c src/stack.h src/stack.c src/die.h src/die.c \
+	src/text.h src/text.c src/stack.h src/stack.c src/die.h src/die.c src/words.h src/fuzz_options.h \
 	src/words.h src/fuzz_options.h src/fuzz_options.c \
 	src/options.h src/conf.h src/conf.c src/options.c \
 	src/entropy.h src/entropy.c \
@@ -21,27 +21,32 @@ core_sources = \
 else
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
-	src/os.h src/os_linux.c src/os_fault.c src/text.h src/text.c \
-	src/stack.h src/stack.c src/die.h src/die.c \
-	src/words.h src/fuzz_options.h \
-	src/options.h src/conf.h src/conf.c src/options.c src/entropy.h \
-	src/entropy.c \
+	src/os.h src/os_modules.h src/os_linux.c src/os_limits.c \
+	src/os_symbols.c src/os_fault.c src/text.h src/text.c \
+	src/stack.h src/stack.c \
+	src/die.h src/die.c \
+	src/options.h src/conf.h src/conf.c src/options.c \
+	src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
-	src/granules.h src/granules.c src/layout.h src/layout.c src/ring.h \
-	src/arena.h src/retire.h \
-	src/retire.c src/arena.c \
+	src/extent.h src/granules.h src/granules.c src/layout.h src/layout.c \
+	src/ring.h src/arena.h \
+	src/space.h src/retire.h src/retire.c src/space.c \
+	src/space_yield.c src/arena.c \
 	src/link.h src/exact.h src/canary.h src/scrub.h src/order.h \
 	src/guard.h src/shares.h src/slab.h src/shares.c src/slab.c \
 	src/span.h src/span.c src/sample.h src/sample.c \
 	src/mail.h src/inbox.h src/outbox.h src/pool.h \
 	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
 	src/heap_life.c src/heap_sample.c \
-	src/thread.h src/process.h src/thread.c src/process.c \
-	src/face.h src/fast.h src/statistics.h src/statistics.c src/malloc.c src/memalign.c src/inspect.c \
+	src/aside.h src/aside.c src/thread.h src/process.h src/thread.c \
+	src/process.c \
+	src/face.h src/fast.h src/statistics.h src/statistics.c \
+	src/malloc.c src/memalign.c src/inspect.c \
 	src/publish.h src/publish.c src/compat.c
 endif
 
-face_sources = src/override.c src/cxx.c src/dlopen.c
+face_sources = src/override.c src/cxx_memory.h src/cxx.c src/dlopen.c \
+	src/rlimit.c
 
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h

@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "aside.h"
 #include "face.h"
 #include "options.h"
 #include "os.h"
+#include "process.h"
 #include "statistics.h"
 
 enum { REALLOC_MOVE_BYTES = 1 << 20 };
@@ -85,6 +87,9 @@ static void *allocate(struct heap *heap, size_t bytes, bool *zeroed,
 static NOINLINE void *malloc_anew(size_t bytes, const void *site)
 {
     struct die_call call = { "malloc", site, FRAME };
+
+    if (process_is_aside())
+        return aside_next.malloc(bytes);
     struct heap *heap = thread_enter();
     bool zeroed;
     void *p = allocate(heap, bytes, &zeroed, call);
@@ -118,6 +123,9 @@ void *face_malloc_slow(size_t bytes, const void *site)
 void *face_calloc_slow(size_t bytes, const void *site)
 {
     struct die_call call = { "calloc", site, FRAME };
+
+    if (process_is_aside())
+        return aside_next.calloc(1, bytes);
     struct heap *heap = thread_enter();
     bool zeroed;
     void *p = allocate(heap, bytes, &zeroed, call);
@@ -140,6 +148,8 @@ void *face_allocate_aligned(size_t alignment, size_t bytes)
 
     if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
         return face_no_memory();
+    if (process_is_aside())
+        return aside_next.aligned_alloc(alignment, bytes);
     if (alignment <= UNIT_BYTES)
         return fast_malloc(bytes);
     if (alignment <= GRANULE_BYTES && bytes <= CLASS_REQUEST_MAX)
@@ -168,6 +178,10 @@ static void free_named(void *p, struct die_call call)
 {
     if (!p)
         return;
+    if (process_is_aside()) {
+        aside_next.free(p);
+        return;
+    }
     if (sample_has(p)) {
         sample_free(p, call);
         return;
@@ -203,6 +217,8 @@ size_t face_usable_size(void *p, const void *site)
 
     if (!p)
         return 0;
+    if (process_is_aside())
+        return aside_next.malloc_usable_size(p);
     if (sample_has(p)) {
         size_t bytes = sample_size(p, call);
         return bytes == SIZE_MAX ? 0 : bytes;
@@ -252,7 +268,7 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
 
     if (!p)
         return;
-    if (options->size_mismatch == OPTION_IGNORE) {
+    if (options->size_mismatch == OPTION_IGNORE || process_is_aside()) {
         free_named(p, call);
         return;
     }
@@ -331,6 +347,8 @@ void *face_realloc(void *old, size_t bytes, const void *site)
 
     if (!old)
         return fast_malloc(bytes);
+    if (process_is_aside())
+        return aside_next.realloc(old, bytes);
     if (bytes == 0) {
         free_named(old, call);
         return NULL;

@@ -14,7 +14,7 @@
 static union {
     struct options options;
     uint8_t page[ABI_PAGE_BYTES];
-} sealed __attribute__((aligned(ABI_PAGE_BYTES)));
+} sealed SEALED;
 
 const struct options *const option_values = &sealed.options;
 
@@ -89,6 +89,7 @@ const struct option_place option_table[] = {
     { "size_mismatch", OPTION_KIND_ACTION_OR_IGNORE, PLACE(size_mismatch) },
     { "report_fd", OPTION_KIND_DESCRIPTOR, PLACE(report_fd) },
     { "arena", OPTION_KIND_BYTES, PLACE(arena_bytes) },
+    { "own_malloc", OPTION_KIND_ACTION_OR_IGNORE, PLACE(own_malloc) },
     { "statistics", OPTION_KIND_OUTPUT, PLACE(statistics) },
     { "sample", OPTION_KIND_NUMBER, PLACE(sample) },
     { "guard_signals", OPTION_KIND_SWITCH, PLACE(guard_signals) },
@@ -200,13 +201,4 @@ void options_read(void)
     die_configure(sealed.options.on_error == OPTION_REPORT,
                   sealed.options.report_chosen
                   ? sealed.options.report_fd : -1);
-}
-
-void options_seal(void)
-{
-    size_t bytes = align_up(sizeof sealed, os_page_bytes());
-
-    os_protect_read(&sealed, bytes);
-    if (sealed.options.seal)
-        os_seal(&sealed, bytes);
 }

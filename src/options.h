@@ -21,6 +21,8 @@ struct options {
     enum option_action on_error;
     /* size_mismatch=ignore|report|abort: sized frees with a wrong size. */
     enum option_action size_mismatch;
+    /* own_malloc=ignore|report|abort: when merlon steps aside (aside.h). */
+    enum option_action own_malloc;
     /* report_fd=N: where reports go, whatever it is by then. Not given: to
        descriptor 2, if that is still the file that it was at start. */
     int report_fd;
@@ -62,18 +64,17 @@ struct option_place {
     uintptr_t offset, bytes; /* in struct options */
 };
 
-enum { OPTION_COUNT = 8 };
+enum { OPTION_COUNT = 9 };
 extern const struct option_place option_table[OPTION_COUNT];
 extern const struct options *const option_values;
 extern const char *const option_action_text[];
 
 enum { OPTION_SAMPLE_DEFAULT = SAMPLING ? 5000 : 0 };
 
-/* Read-only after options_seal. */
+/* Read-only after start under SEALED_STATE. */
 const struct options *options_get(void);
 
 void options_read(void);
-void options_seal(void);
 
 /* Set one option; false: there is no such name, or no such value. */
 bool options_set(struct options *options, const char *name, size_t name_length,

@@ -75,7 +75,7 @@ bool os_seal(void *p, size_t bytes);
  */
 bool os_move(void *from, void *to, size_t bytes);
 
-/* No huge pages here: sparse memory would be blown up. Start only. */
+/* No huge pages here: sparse memory would be blown up. */
 void os_no_huge_pages(void *p, size_t bytes);
 
 /* Dump it after all: what is in use must be in a core. True, for it is no
@@ -88,12 +88,33 @@ bool os_wipe_on_fork(void *p, size_t bytes);
 /* Milliseconds of a clock that never goes back. No system call (vDSO). */
 uint64_t os_clock_ms(void);
 
-/* Bytes of address space that are left under RLIMIT_AS, or SIZE_MAX. */
-size_t os_address_space_left(void);
+/* The same clock, fine. */
+uint64_t os_clock_ns(void);
+
+/* Does getrandom answer? A sandbox may refuse it. */
+bool os_has_random(void);
+
+/* A limit as prlimit(2) takes it on every architecture. */
+struct os_limit {
+    uint64_t soft, hard;
+};
+#define OS_LIMIT_NONE (~UINT64_C(0))
+
+/* RLIMIT_AS, or SIZE_MAX. Start only. */
+size_t os_address_space_limit(void);
+
+/* prlimit(2), for the functions of that name: 0 or the error's number. */
+int os_limit(int process, int resource, const struct os_limit *set,
+             struct os_limit *was);
 
 /* A variable of the environment, or NULL; never under AT_SECURE. */
 const char *os_environment(const char *name);
 
+/* mlockall(2), for the function of that name: 0 or the error's number. */
+int os_lock_all(int flags);
+
+/* How much memory the machine has, for that function. */
+size_t os_memory_bytes(void);
 /* AT_SECURE: the program has rights that whoever started it has not. Nothing
    that he could choose may be believed. */
 bool os_is_privileged(void);
@@ -123,6 +144,9 @@ struct os_file {
 };
 bool os_file_identity(int descriptor, struct os_file *file);
 
+/* True when the process has one thread for certain. No system call. */
+bool os_is_alone(void);
+
 unsigned os_process_id(void);
 
 /* Of the calling thread, by a futex call where that can be had: a sandbox may
@@ -137,6 +161,17 @@ uintptr_t os_first_stack_end(void);
 
 /* Module and offset of a code address, without taking the loader's lock. */
 bool os_module_of(const void *address, const char **name, uintptr_t *offset);
+
+/*
+ * The function of this name: in a module before this one in the order of the
+ * loader, after this one, or in any other. Valid while the process starts. No
+ * lock, no allocation.
+ */
+enum os_symbol_place { OS_SYMBOL_BEFORE, OS_SYMBOL_AFTER, OS_SYMBOL_OTHER };
+void *os_symbol(const char *name, enum os_symbol_place place);
+
+/* Does the program itself need names that begin so from other modules? */
+bool os_program_needs(const char *prefix);
 
 /* What an instruction did, where the machine tells. */
 enum os_access { OS_ACCESS_UNKNOWN, OS_ACCESS_READ, OS_ACCESS_WRITE };

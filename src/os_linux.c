@@ -13,17 +13,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "os_modules.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -277,19 +277,20 @@ uint64_t os_clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-size_t os_address_space_left(void)
+uint64_t os_clock_ns(void)
 {
-    struct {
-        uint64_t current, maximum;
-    } limit = { ~UINT64_C(0), ~UINT64_C(0) };
+    struct timespec now;
 
-    if (call6(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0) != 0)
-        return SIZE_MAX;
-    if (limit.current >= SIZE_MAX)
-        return SIZE_MAX;
-    /* What is in use is not known without /proc: libraries and stacks of a
-       daemon are well under a quarter of any limit that is set in practice. */
-    return (size_t)limit.current;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+bool os_has_random(void)
+{
+    char byte;
+
+    return call6(SYS_getrandom, (long)&byte, 1, 0, 0, 0, 0) == 1;
 }
 
 bool os_is_privileged(void)
@@ -395,6 +396,15 @@ bool os_file_identity(int descriptor, struct os_file *file)
     return known;
 }
 
+/* glibc 2.32 and later; elsewhere nobody knows. */
+extern char single_threaded __asm__("__libc_single_threaded")
+    __attribute__((weak));
+
+bool os_is_alone(void)
+{
+    return &single_threaded != NULL && single_threaded != 0;
+}
+
 unsigned os_process_id(void)
 {
     long number = call6(SYS_getpid, 0, 0, 0, 0, 0, 0);
@@ -455,7 +465,7 @@ bool os_module_of(const void *address, const char **name, uintptr_t *offset)
     uintptr_t place = (uintptr_t)address;
     const struct link_map *best = NULL;
 
-    for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+    for (const struct link_map *map = os_modules(); map; map = map->l_next) {
         /* The module with the highest base below the address. */
         if (map->l_addr <= place && (!best || map->l_addr > best->l_addr))
             best = map;

@@ -8,13 +8,17 @@
 #include <pthread.h>
 
 #include "arena.h"
+#include "aside.h"
 #include "options.h"
 #include "os.h"
 #include "thread.h"
 
-/* Other values: the number of the process that is starting merlon. */
+/* Other values: the number of the process that is starting merlon, or 1 if
+   there is no thread beside the one that does. */
 #define COLD_START UINT32_C(0)
-#define RUNNING UINT32_MAX
+#define ALONE UINT32_C(1)
+#define RUNNING PROCESS_RUNNING
+#define ASIDE (UINT32_MAX - 1)
 
 enum {
     SPINS_PER_LOOK = 10000,
@@ -23,60 +27,75 @@ enum {
     BURIAL_PATIENCE = 1000,
 };
 
-static uint32_t state;
+uint32_t process_state;
+#define state process_state
 static uint64_t generations_drawn; /* only grows */
 static uint32_t next_to_bury; /* heap number */
 static uint32_t patience;     /* slow calls before the first burial */
 
 /* On a page of its own, all zero in the child of a fork. */
-static struct {
-    uint64_t generation;   /* of this process; 0: not noticed yet */
-    struct heap *survivor; /* of the thread that forked */
-    uint32_t buries;       /* there are heaps to give away */
-} *wiped;
+static union {
+    struct {
+        uint64_t generation;   /* of this process; 0: not noticed yet */
+        struct heap *survivor; /* of the thread that forked */
+        uint32_t buries;       /* there are heaps to give away */
+    };
+    uint8_t page[ABI_PAGE_BYTES];
+} wiped_page __attribute__((aligned(ABI_PAGE_BYTES)));
+#define wiped (&wiped_page)
 
-static bool start_wiped(void)
+void process_watch_forks(void)
 {
-    /* The first page of the heaps' memory; see heap_life.c. */
-    if (!arena_commit_heaps(os_page_bytes()))
-        return false;
-    wiped = (void *)arena_at(0)->heaps;
-    wiped->generation = ++generations_drawn;
-    os_wipe_on_fork(wiped, os_page_bytes());
-    return true;
+    static bool watched;
+
+    /* Relaxed: asking twice does no harm. */
+    if (!__atomic_exchange_n(&watched, true, __ATOMIC_RELAXED))
+        os_wipe_on_fork(wiped, sizeof *wiped);
 }
 
-/* What never changes from now on. */
+/* What never changes from now on: two pages, side by side as the linker had
+   them. */
 static void seal(void)
 {
-    size_t bytes = align_up(sizeof merlon_map_page, os_page_bytes());
+    uintptr_t options = (uintptr_t)options_get(), map = (uintptr_t)MAP;
+    uintptr_t first = options < map ? options : map;
+    size_t bytes = ABI_PAGE_BYTES;
 
     if (!SEALED_STATE)
         return;
-    os_protect_read(&merlon_map_page, bytes);
-    if (options_get()->seal)
-        os_seal(&merlon_map_page, bytes);
-    options_seal();
+    if (options + map - 2 * first == ABI_PAGE_BYTES) {
+        os_protect_read((void *)first, 2 * bytes);
+    } else {
+        os_protect_read((void *)options, bytes);
+        os_protect_read((void *)map, bytes);
+    }
+    if (options_get()->seal) {
+        os_seal((void *)options, bytes);
+        os_seal((void *)map, bytes);
+    }
 }
 
-static bool start(void)
+/* The state that follows. */
+static uint32_t start(void)
 {
     static bool complete; /* but for sealing, when a fork interrupted it */
 
     if (complete) {
         seal();
-        return true;
+        return RUNNING;
     }
     die_remember_output();
     options_read();
-    if (!entropy_start() || !arena_start() || !start_wiped()
-        || !thread_start())
-        return false;
+    if (aside_detect())
+        return ASIDE;
+    if (!entropy_start() || !arena_start() || !thread_start())
+        return COLD_START;
+    wiped->generation = ++generations_drawn;
     if (SAMPLING && options_get()->guard_signals && options_get()->sample != 0)
         sample_catch_faults();
     complete = true;
     seal();
-    return true;
+    return RUNNING;
 }
 
 bool process_start(void)
@@ -85,11 +104,11 @@ bool process_start(void)
     uint32_t self, waited = 0;
     int saved = errno;
 
-    if (seen == RUNNING)
-        return true;
-    self = os_process_id();
+    if (seen >= ASIDE)
+        return seen == RUNNING;
+    self = os_is_alone() ? ALONE : os_process_id();
     /* Acquire: whoever sees RUNNING sees everything that start() wrote. */
-    for (; seen != RUNNING; seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE)) {
+    for (; seen < ASIDE; seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE)) {
         /* Another thread starts merlon: microseconds, once in a process. But
            if this is a child forked meanwhile, that thread is not here. */
         if (seen == self || (seen != COLD_START
@@ -99,14 +118,19 @@ bool process_start(void)
         }
         if (__atomic_compare_exchange_n(&state, &seen, self, false,
                                         __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
-            bool started = start();
-            __atomic_store_n(&state, started ? RUNNING : COLD_START,
-                             __ATOMIC_RELEASE);
+            uint32_t next = start();
+            __atomic_store_n(&state, next, __ATOMIC_RELEASE);
             errno = saved;
-            return started;
+            return next == RUNNING;
         }
     }
-    return true;
+    return seen == RUNNING;
+}
+
+bool process_find_aside(void)
+{
+    return !process_start()
+        && __atomic_load_n(&state, __ATOMIC_ACQUIRE) == ASIDE;
 }
 
 /* Several threads of the child may come here at once, each with a number of its
@@ -180,8 +204,6 @@ void process_bury_one(struct heap *mine)
  */
 static void in_child(void)
 {
-    if (!wiped)
-        return;
     wiped->generation = 0;
     wiped->survivor = merlon_thread_heap;
     wiped->buries = 1;

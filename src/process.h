@@ -15,6 +15,21 @@
 /* True when merlon runs; starts it at the first call. False: no memory. */
 bool process_start(void);
 
+/* True when merlon has stepped aside (aside.h); decides it if need be. */
+#define PROCESS_RUNNING UINT32_MAX
+extern HIDDEN uint32_t process_state;
+COLD bool process_find_aside(void);
+
+static ALWAYS_INLINE bool process_is_aside(void)
+{
+    /* Relaxed: what follows from RUNNING is ordered by process_start. */
+    return unlikely(__atomic_load_n(&process_state, __ATOMIC_RELAXED)
+                    != PROCESS_RUNNING) && process_find_aside();
+}
+
+/* Before the first heap is opened: forks are to be noticed from now on. */
+void process_watch_forks(void);
+
 /* How many forks lie between the first process and this one, as far as it has
    noticed. Call it at the start of slow operations. */
 uint64_t process_generation(void);

@@ -23,7 +23,9 @@ enum {
 size_t sample_live_bytes, sample_born_count, sample_freed_count;
 
 static uint32_t next_place;
-static bool table_is_open;
+/* 0: not yet; the addresses may be given up until then. */
+enum { TABLE_OPEN = 1, TABLE_GIVEN_UP = 2 };
+static uint32_t table_state;
 
 static struct sample *table(void)
 {
@@ -58,7 +60,7 @@ static struct sample *sample_at(uintptr_t address)
     size_t index = (address - MAP->sample_base) / place_bytes();
 
     /* Acquire: the table can be read. */
-    if (!__atomic_load_n(&table_is_open, __ATOMIC_ACQUIRE)
+    if (__atomic_load_n(&table_state, __ATOMIC_ACQUIRE) != TABLE_OPEN
         || index >= place_count())
         return NULL;
     return &table()[index];
@@ -190,15 +192,29 @@ static void close_pages(struct sample *sample)
 
 static bool open_table(void)
 {
-    if (__atomic_load_n(&table_is_open, __ATOMIC_ACQUIRE))
-        return true;
+    uint32_t closed = 0;
+
+    if (likely(__atomic_load_n(&table_state, __ATOMIC_ACQUIRE) != 0))
+        return __atomic_load_n(&table_state, __ATOMIC_ACQUIRE) == TABLE_OPEN;
     /* Idempotent: two threads may both do it. */
     if (!os_commit(table(), align_up(LAYOUT_SAMPLE_TABLE_BYTES,
                                      os_page_bytes())))
         return false;
     os_dump(table(), align_up(LAYOUT_SAMPLE_TABLE_BYTES, os_page_bytes()));
-    __atomic_store_n(&table_is_open, true, __ATOMIC_RELEASE);
-    return true;
+    return __atomic_compare_exchange_n(&table_state, &closed, TABLE_OPEN,
+                                       false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE)
+        || closed == TABLE_OPEN;
+}
+
+bool sample_give_up(void)
+{
+    uint32_t closed = 0;
+
+    return SAMPLING
+        && __atomic_compare_exchange_n(&table_state, &closed, TABLE_GIVEN_UP,
+                                       false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
 }
 
 static void fill_slack(const struct sample *sample)

@@ -106,4 +106,8 @@ static inline size_t sample_live_count(void)
     return __atomic_load_n(&sample_born_count, __ATOMIC_RELAXED) - freed;
 }
 
+/* There was no sample so far, and there will be none: true once. The addresses
+   for samples are nobody's then. */
+bool sample_give_up(void);
+
 #endif

@@ -299,11 +299,11 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
 static bool is_sane(const struct record *span)
 {
     const struct arena *arena = arena_at(span->arena);
-    size_t skip = arena->slab_bytes >> GRANULE_SHIFT;
-    size_t index = span->span_index - skip;
+    size_t count = extent_size(&arena->spans.extent);
+    size_t index = span->span_index - arena_span_index(arena);
 
-    return span->arena < arena_count() && index < arena->spans.count
-        && span->span_granules <= arena->spans.count - index
+    return span->arena < arena_count() && index < count
+        && span->span_granules <= count - index
         && span->base >= range_base(span) && span->base < range_end(span)
         && span->span_bytes <= range_end(span) - span->base
         && span->span_guarded <= range_end(span) - span->base

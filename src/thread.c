@@ -40,6 +40,7 @@ bool thread_start(void)
 
 static struct heap *open_heap(void)
 {
+    process_watch_forks();
     struct heap *heap = heap_open();
 
     if (heap)

@@ -30,7 +30,7 @@ static void start(size_t window_words)
 {
     g.words = calloc(WORDS, sizeof *g.words);
     ck_assert_ptr_nonnull(g.words);
-    g.count = COUNT;
+    extent_open(&g.extent, COUNT);
     g.window = window_words * GRANULES_WORD;
 }
 

@@ -30,6 +30,10 @@ struct good {
      .report_fd = 2, .sample = 5000, .statistics = text}
 
 static const struct good good[] = {
+    {"own_malloc=report",
+     {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,
+      .report_fd = 2, .own_malloc = OPTION_REPORT}},
+    {"own_malloc=report,own_malloc=ignore", AFTER(ABORT, REPORT, 2, 0)},
     {"", AFTER(ABORT, REPORT, 2, 0)},
     {",", AFTER(ABORT, REPORT, 2, 0)},
     {",,,", AFTER(ABORT, REPORT, 2, 0)},
@@ -81,6 +85,7 @@ static const char *const bad_parts[] = {
     "arena=18446744073709551616", "arena=99999999999999999999999999",
     "arena=18014398509481984K", "arena=17592186044416M",
     "arena=17179869184G", "arena=16777216T",
+    "own_malloc", "own_malloc=", "own_malloc=yes",
     "statistics", "statistics=", "statistics=Exit", "statistics=exit2",
     "statistics=file", "statistics=./file", "statistics= /file",
     "sample", "sample=", "sample=-1", "sample=1K", "sample=4294967296",
@@ -96,6 +101,7 @@ static void same(const struct options *a, const struct options *b,
 {
     ck_assert_msg(a->on_error == b->on_error, "on_error: %s", text);
     ck_assert_msg(a->size_mismatch == b->size_mismatch, "mismatch: %s", text);
+    ck_assert_msg(a->own_malloc == b->own_malloc, "own_malloc: %s", text);
     ck_assert_msg(a->report_fd == b->report_fd, "report_fd: %s", text);
     ck_assert_msg(a->arena_bytes == b->arena_bytes, "arena: %s", text);
     ck_assert_msg(strcmp(a->statistics, b->statistics) == 0, "statistics: %s",

@@ -76,12 +76,14 @@ check_modules = \
 	tests/check_pool \
 	tests/check_report \
 	tests/check_ring \
+	tests/check_sandbox \
 	tests/check_sample \
 	tests/check_scrub \
 	tests/check_sealed \
 	tests/check_sizeclass \
 	tests/check_slab \
 	tests/check_sleep \
+	tests/check_space \
 	tests/check_span \
 	tests/check_stack \
 	tests/check_threads \
@@ -115,8 +117,11 @@ preload_scripts = \
 	tests/costs.sh \
 	tests/cxx.sh \
 	tests/dlopen.sh \
+	tests/integration/limits.sh \
 	tests/integration/preload_programs.sh \
 	tests/integration/preload_smoke.sh \
+	tests/manners.sh \
+	tests/own.sh \
 	tests/run.sh \
 	tests/stat.sh \
 	tests/statistics.sh
@@ -131,14 +136,17 @@ check_files = \
 
 check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \
 	tests/daemons tests/emptied tests/fuzzalloc fuzz/examples \
-	tests/integration tests/models tests/stress tests/support
+	tests/integration tests/manners tests/models tests/own \
+	tests/stress tests/support
 
 support_sources = \
 	tests/support/block.h \
 	tests/support/crime.c tests/support/crime.h \
 	tests/support/death.c tests/support/death.h \
 	tests/support/pattern.h \
-	tests/support/suite.c tests/support/suite.h
+	tests/support/sandbox.c tests/support/sandbox.h \
+	tests/support/suite.c tests/support/suite.h \
+	tests/support/workload.c tests/support/workload.h
 
 # What feeds drive, for tests and for fuzz/ alike: without Check. Who links it
 # needs drive_ldflags, see tests/support/fault.h.

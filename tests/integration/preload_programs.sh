@@ -76,7 +76,7 @@ run_with() { # TITLE COMMAND...
     fi
 }
 
-for name in early rand_interpose rlimit fork_stdio; do
+for name in early rand_interpose rlimit limit_running fork_stdio; do
     build $name
 done
 run 'allocation before main, at exit and after' ./early
@@ -87,6 +87,13 @@ plain=0
 for bytes in $sizes; do
     run_with "no memory left, objects of $bytes bytes" \
         sh -c "ulimit -v 524288 && exec ./rlimit $bytes"
+done
+for way in setrlimit prlimit vfork; do
+    for had in '1 100' '40 64' '40 3000' '90 300000'; do
+        # shellcheck disable=SC2086 # two words
+        run_with "200 MB set while running by $way, having $had" \
+            ./limit_running $had $way
+    done
 done
 
 if [ $failures -ne 0 ]; then

@@ -140,17 +140,15 @@ static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
 {
     uint64_t *state = slab_state_words(slab);
 
-    if (p % UNIT_BYTES != 0) {
-        report(slab, p, call);
-        return;
-    }
+    if (p % UNIT_BYTES != 0)
+        return report(slab, p, call);
     switch (heap_put(slab, p, state, (p - slab->base) >> UNIT_SHIFT)) {
     case HEAP_PUT_DONE:
         return;
     case HEAP_PUT_LARGE:
-        if (!heap_put_large(slab, p))
-            return;
-        /* fall through */
+        if (heap_put_large(slab, p))
+            heap_settle(heap, slab);
+        return;
     case HEAP_PUT_EVENT:
         heap_settle(heap, slab);
         return;
@@ -359,8 +357,7 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     enum mail_result result;
 
     leave_slot(slab, p);
-    /* Release: the owner who takes the bit in sees the slot scrubbed. And a
-       full fence: see report_pending in shares.c. */
+    /* Release: whoever takes the bit in sees the slot scrubbed. */
     if (__atomic_fetch_or(pending, exact_bit(unit), __ATOMIC_SEQ_CST)
             & exact_bit(unit)) {
         report_twice(slab, p, call);
@@ -375,8 +372,7 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     }
     if (result == MAIL_NOTIFY)
         notify(heap, slab, sent, call);
-    /* The owner may have taken our bit in before we told him, and given the
-       empty slab back. But if it is there still, nobody waited for it. */
+    /* The owner may have taken the bit in, and given the empty slab back. */
     else if (result == MAIL_GONE
              && __atomic_fetch_and(pending, ~exact_bit(unit),
                                    __ATOMIC_SEQ_CST) & exact_bit(unit))

@@ -117,8 +117,8 @@ static void drive_granules(struct feed *feed)
     memset(words, 0, sizeof words);
     memset(used, 0, sizeof used);
     memset(dirty, 0, sizeof dirty);
-    part = (struct granules){.words = words, .count = GRANULES,
-                             .window = GRANULES_WORD};
+    part = (struct granules){.words = words, .window = GRANULES_WORD};
+    extent_open(&part.extent, GRANULES);
     run_count = 0;
     for (unsigned i = 0; i < 1000 && !feed_is_empty(feed); i++) {
         switch (feed_u8(feed) % 8) {

@@ -375,7 +375,11 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     }
     if (result == MAIL_NOTIFY)
         notify(heap, slab, sent, call);
-    else if (result == MAIL_GONE)
+    /* The owner may have taken our bit in before we told him, and given the
+       empty slab back. But if it is there still, nobody waited for it. */
+    else if (result == MAIL_GONE
+             && __atomic_fetch_and(pending, ~exact_bit(unit),
+                                   __ATOMIC_SEQ_CST) & exact_bit(unit))
         report_twice(slab, p, call);
 }
 

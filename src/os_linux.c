@@ -10,6 +10,7 @@
 #include "policy.h" /* first: it asks libc for all its declarations */
 
 #include "os.h"
+#include "os_modules.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +23,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "os_modules.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102

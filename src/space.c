@@ -14,7 +14,8 @@ enum {
     /* A part of an arena never gets smaller than this many words. */
     WORDS_MIN = 2,
     SAMPLE_SHARE = 32,
-    SAMPLE_BYTES_MAX = 256 << 20,
+    /* Under RLIMIT_AS it is what cannot be given back once it is in use. */
+    SAMPLE_BYTES_MAX = 32 << 20,
 };
 
 /* Terabytes, where there are 47 bits; else an eighth of a gigabyte. */

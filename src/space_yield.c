@@ -18,9 +18,9 @@ enum {
     HOLE_GRANULES = 16,
     HOLE_COUNT_MAX = 4000,
     /* Under a limit arena 0 may go on growing by a share of it, and at most
-       by so much: 48 MiB in all. */
+       by so much: 32 MiB in all. */
     SPARE_SLABS_SHARE = 8,
-    SPARE_SLABS_MAX = 32 << 20,
+    SPARE_SLABS_MAX = 16 << 20,
     SPARE_REST_SHARE = 32,
     SPARE_REST_MAX = 8 << 20,
 };
@@ -283,5 +283,6 @@ size_t space_idle_bytes(const struct arena *arena)
         * sizeof(uint64_t) * (size_t)(2 * SLOT_MAP + STRICT_REMOTE);
 
     return (idle << GRANULE_SHIFT) + granules * meta
+        + (arena == arena_at(0) ? MAP->sample_bytes : 0)
         + extent_size(&arena->heaps_extent) * os_page_bytes();
 }

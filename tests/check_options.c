@@ -32,7 +32,8 @@ struct good {
 static const struct good good[] = {
     {"own_malloc=report",
      {.on_error = OPTION_ABORT, .size_mismatch = OPTION_REPORT,
-      .report_fd = 2, .own_malloc = OPTION_REPORT}},
+      .report_fd = 2, .sample = 5000,
+      .own_malloc = OPTION_REPORT}},
     {"own_malloc=report,own_malloc=ignore", AFTER(ABORT, REPORT, 2, 0)},
     {"", AFTER(ABORT, REPORT, 2, 0)},
     {",", AFTER(ABORT, REPORT, 2, 0)},

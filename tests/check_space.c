@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "extent.h"
 #include "process.h"
+#include "sample.h"
 #include "space.h"
 
 #include "support/death.h"
@@ -69,7 +70,8 @@ START_TEST(what_is_not_used_is_given_back)
         object[i] = m.malloc(i * 7 % 5000 + 1);
         pattern_fill(object[i], i * 7 % 5000 + 1, i);
     }
-    ck_assert_uint_le(arena_limit(limit, ALLOWANCE, true), ALLOWANCE);
+    ck_assert_uint_le(arena_limit(limit, ALLOWANCE, sample_give_up()),
+                      ALLOWANCE);
     ck_assert_uint_le(believed_bytes(), limit);
     ck_assert_uint_eq(MAP->slab_bytes, first->slab_bytes);
     ck_assert_ptr_null(arena_record(end - 1));
@@ -117,7 +119,7 @@ static void free_in_the_hole(const void *arg)
     uintptr_t far = first->base + first->slab_bytes - 4096;
 
     (void)arg;
-    arena_limit(limit, ALLOWANCE, true);
+    arena_limit(limit, ALLOWANCE, sample_give_up());
     m.free((void *)far);
 }
 

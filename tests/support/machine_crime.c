@@ -155,7 +155,7 @@ static void *pick_wild(struct machine *m)
     uint64_t word = feed_u64(feed);
     const struct arena *arena = arena_at(how / 16 % arena_count());
     size_t window = how & 0x80 ? arena->slabs.window
-        : extent_size(&arena->slabs.extent);
+                    : extent_size(&arena->slabs.extent);
 
     switch (how % 12) {
     case 0:

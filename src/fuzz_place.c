@@ -444,7 +444,7 @@ bool place_start(uint32_t seed, size_t budget_bytes, bool stacks, bool *moved)
 {
     static struct stream stream;
     size_t bytes = (size_t)(address_space() / 16);
-    size_t left = os_address_space_left();
+    size_t left = os_address_space_limit();
 
     fuzz_window.page_bytes = os_page_bytes();
     fuzz_window.page_shift = bits_lowest(fuzz_window.page_bytes);

@@ -8,8 +8,8 @@
 if FUZZ_ALLOCATOR
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
-	src/os.h src/os_linux.c src/os_fault.c src/os_fuzz.c \
-	src/text.h src/text.c src/stack.h src/stack.c src/die.h src/die.c src/words.h src/fuzz_options.h \
+	src/os.h src/os_linux.c src/os_limits.c src/os_fault.c src/os_fuzz.c \
+	src/text.h src/text.c src/stack.h src/stack.c src/die.h src/die.c \
 	src/words.h src/fuzz_options.h src/fuzz_options.c \
 	src/options.h src/conf.h src/conf.c src/options.c \
 	src/entropy.h src/entropy.c \
@@ -45,8 +45,10 @@ core_sources = \
 	src/publish.h src/publish.c src/compat.c
 endif
 
-face_sources = src/override.c src/cxx_memory.h src/cxx.c src/dlopen.c \
-	src/rlimit.c
+face_sources = src/override.c src/cxx_memory.h src/cxx.c src/dlopen.c
+if !FUZZ_ALLOCATOR
+face_sources += src/rlimit.c
+endif
 
 merlondir = $(includedir)/merlon
 merlon_HEADERS = include/merlon/merlon.h

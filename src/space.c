@@ -218,6 +218,26 @@ static void divide(size_t wanted, size_t span_bytes, bool first,
         : span_bytes == 0 ? least : size_max(rest, need);
 }
 
+/*
+ * A further arena that cannot hold what it is opened for is given back: each
+ * attempt would cost terabytes of addresses. The first one stays as it is, for
+ * the sake of those that never allocate.
+ */
+static bool begin(struct arena *arena, size_t span_bytes)
+{
+    struct granules *g = span_bytes != 0 ? &arena->spans : &arena->slabs;
+    size_t least = align_up(size_max(span_bytes >> GRANULE_SHIFT, 1),
+                            GRANULES_WORD);
+
+    if (space_grow(arena, g, least))
+        return true;
+    if (os_release((void *)arena->user.begin,
+                   arena->user.end - arena->user.begin))
+        os_release((void *)arena->meta.begin,
+                   arena->meta.end - arena->meta.begin);
+    return false;
+}
+
 /* At start only: later a sandbox may kill for the question. */
 static void ask_limit(void)
 {
@@ -242,7 +262,8 @@ bool space_open(struct arena *arena, size_t span_bytes, bool first)
         size_t slack = wanted == (size_t)ARENA_BYTES_WANTED
             && sizeof(size_t) == 8 ? wanted / 4 : 0;
         divide(wanted, span_bytes, first, &slabs, &spans);
-        if (reserve(arena, slabs, spans, slack, first))
+        if (reserve(arena, slabs, spans, slack, first)
+            && (first || begin(arena, span_bytes)))
             break;
         if (slabs + spans == smallest)
             return false;

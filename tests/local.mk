@@ -87,6 +87,7 @@ check_modules = \
 	tests/check_span \
 	tests/check_stack \
 	tests/check_threads \
+	tests/properties/properties \
 	tests/stress/stress
 endif
 
@@ -137,7 +138,7 @@ check_files = \
 check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \
 	tests/daemons tests/emptied tests/fuzzalloc fuzz/examples \
 	tests/integration tests/manners tests/models tests/own \
-	tests/stress tests/support
+	tests/properties tests/stress tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -182,6 +183,14 @@ endif
 
 LDADD = tests/libsupport.la libmerlon-core.la $(MERLON_SODIUM_PROG) \
 	$(MERLON_ATOMIC_LIBS) $(CHECK_LIBS)
+
+tests_properties_properties_SOURCES = \
+	tests/properties/canaries.c \
+	tests/properties/layout.c \
+	tests/properties/leaks.c \
+	tests/properties/properties.c tests/properties/properties.h \
+	tests/properties/race.c \
+	tests/properties/reuse.c
 
 # Call stacks are found by frame pointers.
 tests_check_sample_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer

@@ -47,6 +47,7 @@ check_modules = \
 else
 check_modules = \
 	tests/check_arena \
+	tests/check_attacks \
 	tests/check_bits \
 	tests/check_burial \
 	tests/check_calloc \

@@ -10,7 +10,6 @@
 #include "properties.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/personality.h>
 #include <sys/wait.h>
 

@@ -9,8 +9,6 @@
  */
 #include "properties.h"
 
-#include <stdlib.h>
-
 #include "base.h"
 
 /* ---- reading ---- */

@@ -8,8 +8,6 @@
  */
 #include "properties.h"
 
-#include <stdlib.h>
-
 #include "guard.h"
 
 /* ---- the least distance ---- */

@@ -30,6 +30,12 @@ static void *free_those_sent(void *arg)
     return NULL;
 }
 
+/* A sampled object is not. */
+static bool in_one_slab(const char *p, const char *q)
+{
+    return (uintptr_t)p / GRANULE_BYTES == (uintptr_t)q / GRANULE_BYTES;
+}
+
 /*
  * Objects are on their way back to their owner, and the attacker writes into
  * each, before the owner reads a message: an address of his choice.
@@ -37,7 +43,6 @@ static void *free_those_sent(void *arg)
 static void forge_message(const void *arg)
 {
     static char *fresh[20000];
-    uintptr_t forged = (uintptr_t)(arg ? held[0] : target + 64);
     pthread_t thread;
     for (int i = 0; i < SENT + HELD; i++) {
         char **p = i % 2 ? &sent[i / 2] : &held[i / 2];
@@ -46,8 +51,13 @@ static void forge_message(const void *arg)
     }
     pthread_create(&thread, NULL, free_those_sent, NULL);
     pthread_join(thread, NULL);
+    uintptr_t forged = (uintptr_t)(arg ? held[0] : target + 64);
+    const char *slab = in_one_slab(held[0], held[1]) ? held[0] : held[2];
     for (int i = 0; i < SENT; i++)
-        *(uintptr_t *)suite_hide(sent[i]) = forged;
+        if (in_one_slab(sent[i], slab))
+            *(uintptr_t *)suite_hide(sent[i]) = forged;
+    /* The heap shrinks and grows, so that their slots have their turn. */
+    crime_settle(BYTES);
     for (int i = 0; i < 20000; i++) {
         fresh[i] = m.malloc(BYTES);
         if (fresh[i] >= target && fresh[i] < target + sizeof target)

@@ -36,9 +36,32 @@ static bool in_one_slab(const char *p, const char *q)
     return (uintptr_t)p / GRANULE_BYTES == (uintptr_t)q / GRANULE_BYTES;
 }
 
+/* A link that is not encoded: one more than the number of a 16-byte unit. */
+static uintptr_t plain_link(const char *p)
+{
+    return ((uintptr_t)p % GRANULE_BYTES >> UNIT_SHIFT) + 1;
+}
+
+enum target { TARGET_GLOBAL, TARGET_LIVE, TARGET_UNITS, TARGETS };
+
+/* What is written to the i-th object: in the last case into live ones as well,
+   so that the chain goes on among them. */
+static void forge(int i, enum target to)
+{
+    uintptr_t *word = suite_hide(sent[i]), *live = suite_hide(held[i]);
+    switch (to) {
+    case TARGET_GLOBAL: *word = (uintptr_t)(target + 64); break;
+    case TARGET_LIVE: *word = (uintptr_t)held[i]; break;
+    default:
+        *word = plain_link(held[i]);
+        *live = plain_link(held[(i + 1) % HELD]);
+    }
+}
+
 /*
  * Objects are on their way back to their owner, and the attacker writes into
- * each, before the owner reads a message: an address of his choice.
+ * each, before the owner reads a message: an address of his choice, or what
+ * looks like a link to a live object.
  */
 static void forge_message(const void *arg)
 {
@@ -51,11 +74,10 @@ static void forge_message(const void *arg)
     }
     pthread_create(&thread, NULL, free_those_sent, NULL);
     pthread_join(thread, NULL);
-    uintptr_t forged = (uintptr_t)(arg ? held[0] : target + 64);
     const char *slab = in_one_slab(held[0], held[1]) ? held[0] : held[2];
     for (int i = 0; i < SENT; i++)
-        if (in_one_slab(sent[i], slab))
-            *(uintptr_t *)suite_hide(sent[i]) = forged;
+        if (in_one_slab(sent[i], slab) && in_one_slab(held[i], slab))
+            forge(i, *(const enum target *)arg);
     /* The heap shrinks and grows, so that their slots have their turn. */
     crime_settle(BYTES);
     for (int i = 0; i < 20000; i++) {
@@ -74,12 +96,14 @@ static void forge_message(const void *arg)
 /* A link is wrong, or what should be zero is not. */
 START_TEST(forged_messages)
 {
-    static const char *const names[] = {"message forged to a global",
-                                        "message forged to a live object"};
+    static const char *const names[] = {
+        "message forged to a global", "message forged to a live object",
+        "message forged by plain links"};
+    enum target to = _i;
     crime_judge(&(struct crime){
         .name = names[_i], .bytes = BYTES, .commit = forge_message,
-        .arg = _i ? names : NULL,
-        .kinds = "corrupted link|write after free",
+        .arg = &to,
+        .kinds = "corrupted link|write after free|double free",
         .caught = WRITE_CHECK || (ENCODED_LINKS && !STRICT_REMOTE)});
 }
 END_TEST
@@ -143,7 +167,7 @@ static Suite *make(void)
     Suite *suite = suite_create("attacks");
     TCase *tcase = tcase_create("attacks");
     tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, forged_messages, 0, 2);
+    tcase_add_loop_test(tcase, forged_messages, 0, TARGETS);
     tcase_add_test(tcase, overwritten_options);
     tcase_add_loop_test(tcase, sampled_now_and_then, 0, 2);
     suite_add_tcase(suite, tcase);

@@ -133,7 +133,7 @@ check_helpers = fuzz/replay
 
 # Scripts of one variant go into the tarball of every one.
 check_files = \
-	tests/installcheck.sh tests/fuzzalloc.sh tests/fuzzexample.sh \
+	tests/attacks.sh tests/installcheck.sh tests/fuzzalloc.sh tests/fuzzexample.sh \
 	tests/costs.sh tests/integration/preload_smoke.sh tests/stat.sh
 
 check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \

@@ -9,7 +9,7 @@
  */
 #include "properties.h"
 
-#include "base.h"
+#include "guard.h"
 
 /* ---- reading ---- */
 
@@ -47,10 +47,11 @@ static size_t count_slabs(struct slot *slot, size_t count)
     return slabs;
 }
 
-/* Nine of ten are freed, so that every slab stays. */
-static void read_slots(size_t slot_bytes, size_t granules, struct rng *rng)
+/* So many slabs of 64 KiB, or as much memory in larger ones. Nine of ten slots
+   are freed, so that every slab stays. */
+static void read_slots(size_t slot_bytes, size_t wanted, struct rng *rng)
 {
-    size_t count = granules * (GRANULE_BYTES / slot_bytes);
+    size_t count = wanted * (64 * KIB / slot_bytes);
     size_t request = slot_bytes - CANARY_BYTES, strange = 0, read = 0;
     struct slot *slot = calloc(count, sizeof *slot);
     for (size_t i = 0; i < count; i++) {
@@ -73,7 +74,7 @@ static void read_slots(size_t slot_bytes, size_t granules, struct rng *rng)
     PROPERTY_SAY("leaks, slots of %zu bytes: %zu free slots of %zu slabs, "
                  "%zu words are not zero\n", slot_bytes, read, slabs, strange);
     ck_assert_uint_eq(strange, 0);
-    ck_assert_uint_ge(slabs, granules);
+    ck_assert_uint_ge(slabs, wanted * 64 * KIB / GRANULE_BYTES);
     free(slot);
 }
 
@@ -176,7 +177,7 @@ static uint64_t forged_word(int way, const char *slot, size_t slot_bytes,
 static bool has_neighbour(const char *slot, size_t slot_bytes)
 {
     return (uintptr_t)slot % GRANULE_BYTES + 2 * slot_bytes
-        <= GRANULE_BYTES - 4096;
+        <= GRANULE_BYTES - guard_slab_bytes();
 }
 
 /* Free some, and write to a word of those that were freed. */

@@ -47,6 +47,7 @@ check_modules = \
 else
 check_modules = \
 	tests/check_arena \
+	tests/check_attacks \
 	tests/check_bits \
 	tests/check_burial \
 	tests/check_calloc \
@@ -87,6 +88,7 @@ check_modules = \
 	tests/check_span \
 	tests/check_stack \
 	tests/check_threads \
+	tests/properties/properties \
 	tests/stress/stress
 endif
 
@@ -131,13 +133,13 @@ check_helpers = fuzz/replay
 
 # Scripts of one variant go into the tarball of every one.
 check_files = \
-	tests/installcheck.sh tests/fuzzalloc.sh tests/fuzzexample.sh \
+	tests/attacks.sh tests/installcheck.sh tests/fuzzalloc.sh tests/fuzzexample.sh \
 	tests/costs.sh tests/integration/preload_smoke.sh tests/stat.sh
 
 check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \
 	tests/daemons tests/emptied tests/fuzzalloc fuzz/examples \
 	tests/integration tests/manners tests/models tests/own \
-	tests/stress tests/support
+	tests/properties tests/stress tests/support
 
 support_sources = \
 	tests/support/block.h \
@@ -182,6 +184,14 @@ endif
 
 LDADD = tests/libsupport.la libmerlon-core.la $(MERLON_SODIUM_PROG) \
 	$(MERLON_ATOMIC_LIBS) $(CHECK_LIBS)
+
+tests_properties_properties_SOURCES = \
+	tests/properties/canaries.c \
+	tests/properties/layout.c \
+	tests/properties/leaks.c \
+	tests/properties/properties.c tests/properties/properties.h \
+	tests/properties/race.c \
+	tests/properties/reuse.c
 
 # Call stacks are found by frame pointers.
 tests_check_sample_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer

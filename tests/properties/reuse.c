@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reuse.c - when an address comes back, and to whom.
+ *
+ * Delayed reuse: a freed slot rests for so many allocations of its class, as
+ * slab.h says. Class isolation: an address that was one class's is never
+ * another's, nor a span's. And what a patient attacker has of waiting.
+ */
+#include "properties.h"
+
+#include "guard.h"
+
+/* ---- the least distance ---- */
+
+/*
+ * Said once more, on purpose: half a slab's slots, at least 16, within 64 KiB
+ * of a class, and at least 4 of a page or more.
+ */
+static size_t promised_delay(unsigned class)
+{
+    size_t bytes = class_slot_bytes(class);
+    size_t half = class_slab_slots(class, guard_slab_bytes()) / 2;
+    size_t most = 64 * KIB / bytes, least = bytes >= 4096 ? 4 : 16;
+    size_t delay = half < most ? half : most;
+    return delay > least ? delay : least;
+}
+
+/* How many allocations come before p again; `most` when it did not come. */
+static size_t distance_to(const char *p, size_t request, size_t most,
+                          bool pairs, void **kept)
+{
+    size_t distance = most, count = 0;
+    for (size_t i = 0; i < most && distance == most; i++) {
+        char *q = m.malloc(request);
+        if (q == p)
+            distance = i;
+        if (pairs)
+            m.free(q);
+        else
+            kept[count++] = q;
+    }
+    while (count > 0)
+        m.free(kept[--count]);
+    return distance;
+}
+
+/* A class with objects in use: one is freed, others are allocated. */
+static void judge_distance(unsigned class, int rounds, struct rng *rng)
+{
+    enum { LIVE = 300 };
+    static void *live[LIVE], *kept[16384];
+    size_t request = property_request(class);
+    size_t promised = promised_delay(class), least = SIZE_MAX;
+    ck_assert_uint_le(2 * promised + 64, sizeof kept / sizeof *kept);
+    for (int i = 0; i < LIVE; i++)
+        live[i] = m.malloc(request);
+    for (int round = 0; round < rounds; round++) {
+        void **victim = &live[rng_below(rng, LIVE)];
+        char *p = *victim;
+        m.free(p);
+        size_t distance = distance_to(p, request, 2 * promised + 64,
+                                      round % 2, kept);
+        if (distance < least)
+            least = distance;
+        *victim = m.malloc(request);
+    }
+    PROPERTY_SAY("reuse, slots of %zu bytes: at the earliest after %zu "
+                 "allocations, promised %zu\n", class_slot_bytes(class), least,
+                 promised);
+    ck_assert_msg(least >= promised, "slots of %zu bytes: after %zu, not %zu",
+                  class_slot_bytes(class), least, promised);
+    for (int i = 0; i < LIVE; i++)
+        m.free(live[i]);
+}
+
+START_TEST(freed_slots_rest)
+{
+    PROPERTY_SKIP(!DELAYED_REUSE, "delayed-reuse");
+    struct rng rng = rng_make(100);
+    for (unsigned class = 0; class < PROPERTY_CLASSES;
+         class += suite_full() ? 1 : 5)
+        judge_distance(class, class_slot_bytes(class) < 64 ? 20 : 60, &rng);
+}
+END_TEST
+
+/* ---- class crossing ---- */
+
+enum { PLACES = 1 << 20, CROSS_LIVE = 3000 };
+
+/* Whose a granule of address space was: its slot size, or 1 for a span. */
+static struct place {
+    uintptr_t granule;
+    size_t served;
+} place[PLACES];
+
+static size_t granules_seen;
+
+static struct place *find_place(uintptr_t granule)
+{
+    size_t i = (granule * UINT64_C(0x9e3779b97f4a7c15)) >> 44;
+    while (place[i].granule != 0 && place[i].granule != granule)
+        i = (i + 1) % PLACES;
+    return &place[i];
+}
+
+/* Does this object lie where nothing else ever did? */
+static void enter(const char *p, size_t bytes)
+{
+    bool span = bytes > CLASS_REQUEST_MAX;
+    size_t served = span ? 1 : m.usable_size((void *)p);
+    uintptr_t last = ((uintptr_t)p + bytes - 1) >> GRANULE_SHIFT;
+    for (uintptr_t g = (uintptr_t)p >> GRANULE_SHIFT; g <= last; g++) {
+        struct place *at = find_place(g);
+        granules_seen += at->granule == 0;
+        ck_assert_uint_lt(granules_seen, PLACES / 2);
+        if (at->granule == 0)
+            *at = (struct place){g, served};
+        ck_assert_msg(at->served == served,
+                      "%p served %zu bytes, and now %zu", (const void *)p,
+                      at->served, served);
+    }
+}
+
+/* Sizes of one phase are near each other, so that slabs empty in the next. */
+START_TEST(no_address_serves_two_classes)
+{
+    PROPERTY_SKIP(!CLASS_ISOLATION, "class-isolation");
+    static void *live[CROSS_LIVE];
+    struct rng rng = rng_make(101);
+    int phases = suite_full() ? 400 : 40;
+    size_t objects = 0;
+    for (int phase = 0; phase < phases; phase++) {
+        unsigned top = 6 + (unsigned)rng_below(&rng, 14);
+        size_t room = ((size_t)64 << 20) >> top;
+        room = room < CROSS_LIVE ? room : CROSS_LIVE;
+        for (size_t i = 0; i < 4 * room; i++, objects++) {
+            void **at = &live[rng_below(&rng, room)];
+            m.free(*at);
+            size_t bytes = ((size_t)1 << (top - 1))
+                + rng_below(&rng, (size_t)1 << (top - 1));
+            *at = m.malloc(bytes);
+            ck_assert_ptr_nonnull(*at);
+            enter(*at, bytes);
+        }
+        for (size_t i = 0; i < CROSS_LIVE; i++)
+            if (rng_below(&rng, 200) != 0) {
+                m.free(live[i]);
+                live[i] = NULL;
+            }
+    }
+    PROPERTY_SAY("class crossing: none, %zu objects on %zu granules\n",
+                 objects, granules_seen);
+    ck_assert_uint_gt(granules_seen, 1000);
+}
+END_TEST
+
+/* ---- the patient attacker ---- */
+
+struct patience {
+    size_t bytes;
+    double *returned;
+};
+
+static void wait_for_victim(const void *arg)
+{
+    enum { LIVE = 1000, PAIRS = 100000 };
+    static char *live[LIVE];
+    const struct patience *patience = arg;
+    for (int i = 0; i < LIVE; i++)
+        live[i] = m.malloc(patience->bytes);
+    char *victim = live[LIVE / 2];
+    m.free(victim);
+    for (int i = 0; i < PAIRS; i++) {
+        char *p = m.malloc(patience->bytes);
+        if (p == victim) {
+            ++*patience->returned;
+            return;
+        }
+        m.free(p);
+    }
+}
+
+/* A figure, not a promise. */
+START_TEST(patient_attacker)
+{
+    static const size_t sizes[] = {16, 64, 200, 1000, 4000, 16000};
+    int runs = suite_full() ? 1000 : 10;
+    PROPERTY_SKIP(!DELAYED_REUSE, "delayed-reuse");
+    struct patience patience = {sizes[_i], property_shared(sizeof(double))};
+    for (int i = 0; i < runs; i++)
+        ck_assert(property_child(wait_for_victim, &patience));
+    PROPERTY_SAY("patient attacker, %zu bytes: the victim's address came back "
+                 "in %.0f of %d runs of 100,000 pairs\n", sizes[_i],
+                 *patience.returned, runs);
+}
+END_TEST
+
+TCase *reuse_case(void)
+{
+    TCase *tcase = tcase_create("reuse");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, freed_slots_rest);
+    tcase_add_test(tcase, no_address_serves_two_classes);
+    tcase_add_loop_test(tcase, patient_attacker, 0, 6);
+    return tcase;
+}

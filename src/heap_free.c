@@ -231,7 +231,7 @@ static void take_chain(struct record *slab, uint32_t head, uint32_t count,
         take_one(slab, state, head >> UNIT_SHIFT, call);
         if (count == 0)
             break;
-        if (CHECKED && (!sound || unit == 0
+        if ((CHECKED || ENCODED_LINKS) && (!sound || unit == 0
                         || (unit - 1) << UNIT_SHIFT >= end)) {
             struct die_facts facts =
                 slab_facts(slab, slab->base + head, call);

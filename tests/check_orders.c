@@ -42,7 +42,7 @@ enum {
 };
 
 static const char operations[] = "LBCpIR";
-static const struct die_call call = {"free", NULL};
+static const struct die_call call = { .function = "free" };
 
 /* Where a double free was reported. */
 enum verdict { SOUND, AT_CALL, AT_POST, AT_INTAKE, AT_REUSE, WRITE_NOTICED,

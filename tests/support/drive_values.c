@@ -149,9 +149,9 @@ static void change(struct feed *feed, struct answer a)
 
     if (bytes == 0)
         bytes = 1;
-    /* A move copies what was never touched. */
-    if (usable > SURE_BYTES || (bytes > SURE_BYTES && bytes <= PTRDIFF_MAX))
-        bytes = bytes > SURE_BYTES ? SIZE_MAX - bytes : bytes;
+    /* A move copies what was never touched: rather none can be had. */
+    if (bytes > SURE_BYTES && bytes <= PTRDIFF_MAX)
+        bytes = SIZE_MAX - bytes;
     volatile char *old = a.p, *now = merlon_realloc(a.p, bytes);
     if (now == NULL) {
         shadow_must(errno == ENOMEM && bytes > usable);

@@ -171,15 +171,15 @@ static void *pick_wild(struct machine *m)
     case 5:
         return (char *)arena->heaps + word % (1 << 20);
     case 6:
-        return (void *)(arena->base + word % (window << GRANULE_SHIFT));
+        return (void *)(uintptr_t)(arena->base + word % (window << GRANULE_SHIFT));
     case 7:
-        return (void *)(arena->base + arena->slab_bytes
+        return (void *)(uintptr_t)(arena->base + arena->slab_bytes
                         + word % (arena->spans.window << GRANULE_SHIFT | 1));
     case 8:
-        return (void *)(arena->base + arena->slab_bytes + arena->span_bytes
+        return (void *)(uintptr_t)(arena->base + arena->slab_bytes + arena->span_bytes
                         - word % 4096);
     case 9:
-        return (void *)(arena->base - 1 - word % 4096);
+        return (void *)(uintptr_t)(arena->base - 1 - word % 4096);
     default: /* inside an object, or freed */
         if (how & 0x40 && m->shadow.count > 0) {
             struct object *object =

@@ -8,6 +8,7 @@
 # (tests/seeds.sh); make fuzz/replay builds it alone.
 
 EXTRA_LTLIBRARIES = libdrive.la
+CLEANFILES += libdrive.la
 libdrive_la_SOURCES = $(drive_sources)
 
 fuzz_ldadd = libdrive.la libmerlon-core.la $(MERLON_SODIUM_PROG) \

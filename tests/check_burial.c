@@ -99,7 +99,7 @@ START_TEST(the_thread_that_forked_keeps_its_heap)
     struct rng rng = rng_make(1);
 
     fill_kept(&rng);
-    pid_t pid = _i == 0 ? fork() : (pid_t)syscall(SYS_fork);
+    pid_t pid = _i == 0 ? fork() : _Fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0)
         sleep_while_another_works();
@@ -122,7 +122,7 @@ START_TEST(threads_that_notice_a_fork_at_once_agree)
 
     fill_kept(&rng);
     pthread_barrier_init(&line, NULL, OTHERS);
-    pid_t pid = _i == 0 ? fork() : (pid_t)syscall(SYS_fork);
+    pid_t pid = _i == 0 ? fork() : _Fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         run_threads(meet_and_work, OTHERS);

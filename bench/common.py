@@ -49,6 +49,9 @@ def options(description):
     parser.add_argument("--peers", default="all", metavar="LIST",
                         help="peers from Debian: all, none, or names with "
                         "commas: " + ",".join(p[0] for p in PEERS))
+    parser.add_argument("--against", metavar="NAME", default="glibc",
+                        help="what ratios are to; with another than glibc, "
+                        "glibc is left out")
     parser.add_argument("--build", metavar="DIR",
                         default=os.environ.get("BENCH_BUILD",
                                                "/tmp/merlon-bench-%d" %
@@ -69,8 +72,10 @@ def wanted(name, only):
 
 
 def allocators(args):
-    """[(name, path or "")]: glibc first, then ours, then the peers."""
-    chosen = [("glibc", "")]
+    """[(name, path or "")]: glibc first, then ours, then the peers. What
+    others are compared with comes first; glibc is only there for that."""
+    against = args.against
+    chosen = [("glibc", "")] if against == "glibc" else []
     for lib in args.lib:
         name, _, path = lib.partition("=")
         if not path or not os.path.isfile(path):
@@ -91,7 +96,9 @@ def allocators(args):
         else:
             say("missing: %s is left out; its Debian package is %s" %
                 (name, package))
-    return chosen
+    if against not in [c[0] for c in chosen]:
+        sys.exit("--against %s: no such allocator is measured" % against)
+    return sorted(chosen, key=lambda c: c[0] != against)
 
 
 def works(path):

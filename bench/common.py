@@ -123,7 +123,9 @@ def usable(chosen):
 def prepare(args):
     """Compile the programs, and settle where results go."""
     args.build = os.path.abspath(args.build)
-    partial = args.quick or args.only or getattr(args, "group", "all") != "all"
+    whole = {"merge": None, "scale": 100, "group": "all", "programs": None}
+    partial = args.quick or args.only or any(
+        getattr(args, name, value) != value for name, value in whole.items())
     args.out = args.out or (os.path.join(args.build, "results") if partial
                             else os.path.join(TOP, "doc/benchmarks"))
     run = subprocess.run([os.path.join(HERE, "build"), args.build],

@@ -28,7 +28,7 @@ unsigned arena_count(void)
 static void publish_map(const struct arena *arena)
 {
     MAP->base = arena->base;
-    MAP->slab_bytes = arena->slab_bytes;
+    MAP->slab_granules = arena->slab_bytes >> GRANULE_SHIFT;
     MAP->slab_units = arena->slab_bytes >> UNIT_SHIFT;
     MAP->records = arena->records;
     MAP->state = arena->state;

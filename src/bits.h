@@ -18,7 +18,7 @@ static ALWAYS_INLINE unsigned bits_lowest(uint64_t word)
 /* Index of the highest set bit; word != 0. */
 static ALWAYS_INLINE unsigned bits_highest(uint64_t word)
 {
-    return 63U - (unsigned)__builtin_clzll(word);
+    return 63U ^ (unsigned)__builtin_clzll(word);
 }
 
 static ALWAYS_INLINE unsigned bits_count(uint64_t word)

@@ -16,8 +16,6 @@
 
 /* The slow halves: malloc.c. `site` is who called the public function. */
 NOINLINE void *face_malloc_slow(size_t bytes, const void *site);
-NOINLINE void *face_malloc_list(size_t bytes, const void *site,
-                                struct heap *heap, size_t class);
 NOINLINE void *face_calloc_slow(size_t bytes, const void *site);
 NOINLINE void face_free_slow(void *p, const void *site);
 NOINLINE void face_free_large(struct record *slab, uintptr_t p);
@@ -39,21 +37,33 @@ static ALWAYS_INLINE void *fast_malloc(size_t bytes)
     void *p = heap_take(heap, class, true);
     if (likely(p))
         return p;
-    if (SLOT_MAP)
-        return face_malloc_slow(bytes, __builtin_return_address(0));
-    return face_malloc_list(bytes, __builtin_return_address(0), heap, class);
+    return face_malloc_slow(bytes, __builtin_return_address(0));
+}
+
+/* Does p lie in a slab that the caller's heap owns? *unit: its place in the
+   state, in map mode. If not, the slow path must look. */
+static ALWAYS_INLINE bool fast_owns(uintptr_t p, uintptr_t *unit,
+                                    struct record **slab)
+{
+    struct record *record;
+
+    /* The unit serves as place in the state, and refuses odd addresses. */
+    *unit = SLOT_MAP ? map_unit(p) : map_granule(p);
+    if (unlikely(SLOT_MAP ? !map_has_unit(*unit) : !map_has(*unit)))
+        return false;
+    record = SLOT_MAP ? map_unit_record(*unit) : map_record(*unit);
+    if (unlikely(!record_is_of(record, thread_heap())))
+        return false;
+    *slab = record->slab;
+    return true;
 }
 
 static ALWAYS_INLINE void fast_free(void *pointer)
 {
-    uintptr_t p = (uintptr_t)pointer;
-    /* The unit serves as place in the state, and refuses odd addresses. */
-    uintptr_t unit = SLOT_MAP ? map_unit(p) : 0;
-    struct record *record = SLOT_MAP ? map_unit_record(unit) : map_record(p);
+    uintptr_t p = (uintptr_t)pointer, unit;
+    struct record *slab;
 
-    if (likely((SLOT_MAP ? map_has_unit(unit) : map_has(p))
-               && record_is_of(record, thread_heap()))) {
-        struct record *slab = record->slab;
+    if (likely(fast_owns(p, &unit, &slab))) {
         enum heap_put result = heap_put(slab, p, MAP->state, unit);
         if (likely(result == HEAP_PUT_DONE))
             return;
@@ -69,6 +79,29 @@ static ALWAYS_INLINE void fast_free(void *pointer)
     face_free_slow(pointer, __builtin_return_address(0));
 }
 
+/* Clear an object of 1 to 1,024 bytes. A call of memset costs more than the
+   few stores that a small one needs; in list mode all of the last unit is the
+   object's. */
+static ALWAYS_INLINE void *fast_clear(void *p, size_t bytes)
+{
+    typedef uint64_t MAY_ALIAS unit __attribute__((vector_size(UNIT_BYTES)));
+    size_t last = (bytes - 1) & ~(size_t)(UNIT_BYTES - 1);
+    unit *at = p, *end = (unit *)((uintptr_t)p + last);
+
+    if (SLOT_MAP)
+        return __builtin_memset(p, 0, bytes);
+    at[0] = end[0] = (unit){ 0 };
+    if (bytes <= 2 * UNIT_BYTES)
+        return p;
+    at[1] = end[-1] = (unit){ 0 };
+    if (bytes <= 4 * UNIT_BYTES)
+        return p;
+    if (bytes > 8 * UNIT_BYTES)
+        return __builtin_memset(p, 0, bytes);
+    at[2] = at[3] = end[-3] = end[-2] = (unit){ 0 };
+    return p;
+}
+
 /* Slots are zero when they are handed out, as far as that was verified. */
 static ALWAYS_INLINE void *fast_calloc(size_t count, size_t size)
 {
@@ -76,14 +109,12 @@ static ALWAYS_INLINE void *fast_calloc(size_t count, size_t size)
 
     if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
         bytes = SIZE_MAX;
-    if (likely(class_is_tabled(bytes))) {
+    if (likely(bytes - 1 < CLASS_TABLE_COUNT - 1)) {
         unsigned class = class_from_table(bytes);
         void *p = heap_take(thread_heap(), class, true);
-        if (likely(p)) {
-            if (!WRITE_CHECK || bytes > SCRUB_WHOLE_BYTES - CANARY_BYTES)
-                __builtin_memset(p, 0, bytes);
-            return p;
-        }
+        if (likely(p))
+            return WRITE_CHECK && bytes <= SCRUB_WHOLE_BYTES - CANARY_BYTES
+                ? p : fast_clear(p, bytes);
     }
     return face_calloc_slow(bytes, __builtin_return_address(0));
 }
@@ -92,13 +123,17 @@ static ALWAYS_INLINE void *fast_calloc(size_t count, size_t size)
 static ALWAYS_INLINE void *fast_realloc(void *p, size_t bytes)
 {
     uintptr_t at = (uintptr_t)p;
+    size_t granule = map_granule(at);
 
-    if (likely(map_has(at) && map_record(at)->kind == RECORD_SLAB)) {
-        struct record *slab = map_record(at)->slab;
-        size_t usable = slab->slot_bytes - CANARY_BYTES;
-        if (bytes <= usable && bytes >= usable / 2 && bytes != 0
+    if (likely(map_has(granule)
+               && map_record(granule)->kind == RECORD_SLAB)) {
+        size_t slot_bytes = map_record(granule)->slot_bytes;
+        size_t usable = slot_bytes - CANARY_BYTES;
+        /* And so it is not zero. */
+        if (bytes <= usable && bytes >= usable / 2
             && exact_is_live(MAP->state, at - MAP->base)
-            && canary_is_whole(&slab->key, at, slab->slot_bytes))
+            && canary_is_whole(&map_record(granule)->slab->key, at,
+                               slot_bytes))
             return p;
     }
     return face_realloc(p, bytes, __builtin_return_address(0));

@@ -2,16 +2,24 @@
 /*
  * heap.h - the allocation state of one thread, and the paths that are fast.
  *
- * A heap owns slabs. For each size class it has a stock, the free slots at
- * hand, and a bin, the slabs they come from. malloc takes from the stock; when
- * the stock is empty the heap refills it from a slab. free puts a slot back
- * into its slab, never into the stock.
+ * A heap owns slabs. For each size class it has a bin, the slabs of the class;
+ * slots come from the current one of them.
+ *
+ * Map mode: a stock holds the slots at hand. malloc takes from it; when it is
+ * empty the heap refills it from a slab. free puts a slot back into its slab,
+ * never into the stock.
+ *
+ * List mode: malloc takes from the list of the current slab, and free puts a
+ * slot at the head of its slab's list, so what was freed last into the current
+ * slab comes next, warm. malloc counts nothing: what it took is settled when
+ * the list is empty, for then all slots up to `fresh` are handed out.
  *
  * A heap is an argument everywhere, so that several can be driven in one
  * thread. One thread at a time may use a heap; its inbox is open to all.
  *
  * Invariants:
- * - A slot in a stock counts as used in its slab.
+ * - A slot in a stock counts as used in its slab. In list mode a slot that was
+ *   taken from the current slab counts as free until heap_settle_taken.
  * - A slab whose slots are all used belongs to nobody, unless it is current.
  * - Order of stores: a slot leaves its source before it enters its
  *   destination, so that a fork at any instant loses slots, never doubles.
@@ -63,8 +71,11 @@ struct heap_plan {
 };
 
 struct heap {
-    /* The fast path's part: one of the two has length zero. */
-    user_word *list[SLOT_MAP ? 0 : CLASS_COUNT];
+    /* The fast path's part. List mode: the current slab of each class, as its
+       record's distance from this heap; 0, and so a heap of zeros, leads to
+       `nothing`, whose list is empty. */
+    struct record nothing[SLOT_MAP ? 0 : 1];
+    uintptr_t source[SLOT_MAP ? 0 : CLASS_COUNT];
     struct stock stock[SLOT_MAP ? CLASS_COUNT : 0];
 
     uint32_t id;        /* 1 and up; 0: a stand-in that owns nothing */
@@ -94,11 +105,12 @@ static ALWAYS_INLINE struct stock *heap_stock(struct heap *heap,
     return first + class;
 }
 
-static ALWAYS_INLINE user_word **heap_list(struct heap *heap, size_t class)
+static ALWAYS_INLINE struct record *heap_source(struct heap *heap,
+                                               size_t class)
 {
-    user_word **first = heap->list;
+    uintptr_t *first = heap->source;
 
-    return first + class;
+    return (struct record *)((uintptr_t)heap + first[class]);
 }
 
 static ALWAYS_INLINE uint32_t *heap_line_draw(struct heap *heap)
@@ -128,11 +140,11 @@ static ALWAYS_INLINE uint32_t stock_offset(const struct stock *stock,
 
 static ALWAYS_INLINE void *list_take(struct heap *heap, size_t class)
 {
-    user_word **list = heap_list(heap, class);
-    user_word *slot = *list;
+    struct record *slab = heap_source(heap, class);
+    user_word *slot = slab->list;
 
     if (likely(slot))
-        *list = *(user_word **)slot;
+        slab->list = *(user_word **)slot;
     return slot;
 }
 
@@ -224,21 +236,13 @@ COLD void heap_give_up(struct heap *heap, size_t class);
 void *heap_allocate_small(struct heap *heap, unsigned class,
                           struct die_call call);
 
-/* List mode: what was freed into the current slab, without any ceremony. */
-static ALWAYS_INLINE void *heap_retake(struct heap *heap, size_t class)
+/* List mode: slots that were taken from the current slab since it was settled
+   count as used from now on, but for the `left` in its list. */
+static inline void heap_settle_taken(struct heap *heap, struct record *slab,
+                                     uint32_t left)
 {
-    struct record *slab = heap->bin[class].current;
-    user_word *slot;
-
-    if (SLOT_MAP || !slab || !(slot = slab->list) || heap->pulse == 0)
-        return NULL;
-    heap->pulse--;
-    heap->taken += slab_queued(slab);
-    slab->list = NULL;
-    slab->until = slab->fresh + SLAB_NO_EVENT;
-    compiler_fence();
-    *heap_list(heap, class) = *(user_word **)slot;
-    return slot;
+    heap->taken += slab_queued(slab) - left;
+    slab->until += slab_queued(slab) - left;
 }
 
 /* --- heap_sample.c ----------------------------------------------------- */
@@ -253,14 +257,6 @@ void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
 /* Cut the stock that was just filled short if the next sample is in it. */
 void heap_plan_sample(struct heap *heap, unsigned class);
 
-/* Is the next slow allocation of this class to be sampled? */
-static inline bool heap_has_plan(const struct heap *heap, size_t class)
-{
-    const struct heap_plan *plan = heap->plan;
-
-    return SAMPLING && (plan->class[class / 64] >> class % 64 & 1) != 0;
-}
-
 /* Draw anew: after a fork. */
 void heap_forget_sample(struct heap *heap);
 
@@ -269,9 +265,6 @@ void heap_forget_sample(struct heap *heap);
 /* Free any pointer, whoever owns it; wild ones are reported. `heap` may be a
    stand-in: then the message is posted at once. */
 void heap_free(struct heap *heap, void *p, struct die_call call);
-
-/* After a put that said HEAP_PUT_EVENT. */
-void heap_event(struct heap *heap, struct record *slab);
 
 /* Take in what others have freed. */
 void heap_drain(struct heap *heap, struct die_call call);
@@ -298,6 +291,9 @@ bool heap_claim(struct heap *heap, struct record *slab, struct die_call call);
 /* Put an owned slab into the list where it belongs now; an empty one that is
    not needed goes back to the arena. */
 void heap_settle(struct heap *heap, struct record *slab);
+
+/* After a put that said HEAP_PUT_EVENT. */
+void heap_event(struct heap *heap, struct record *slab);
 
 /* Take a slab out of the lists of the heap. */
 void heap_unlist(struct heap *heap, struct record *slab);

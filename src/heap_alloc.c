@@ -51,15 +51,17 @@ static bool refill_stock(struct heap *heap, unsigned class,
     return hand.count != 0;
 }
 
-static bool refill_list(struct heap *heap, unsigned class, struct record *slab)
+/* The list of the current slab is empty. */
+static bool refill_list(struct heap *heap, unsigned class,
+                        struct die_call call)
 {
-    uint32_t count;
-    user_word *list = slab_take_list(slab, &count);
+    struct record *slab = heap->bin[class].current;
 
-    compiler_fence();
-    *heap_list(heap, class) = list;
-    heap->taken += count;
-    return count != 0;
+    heap_beat(heap);
+    if (slab)
+        heap_settle_taken(heap, slab, 0);
+    slab = heap_find_slab(heap, class, 0, call);
+    return slab && (slab->list || slab_fill_list(slab));
 }
 
 /* No memory: what should rest longer must do. */
@@ -81,19 +83,17 @@ static bool refill_hastily(struct heap *heap, unsigned class,
     return false;
 }
 
-static bool refill(struct heap *heap, unsigned class, struct die_call call)
+static bool refill_map(struct heap *heap, unsigned class, struct die_call call)
 {
     heap_beat(heap);
     for (unsigned attempt = 0; attempt < HEAP_ATTEMPTS; attempt++) {
         struct record *slab = heap_find_slab(heap, class, attempt, call);
         if (!slab)
             break;
-        if (!SLOT_MAP)
-            return refill_list(heap, class, slab);
         if (refill_stock(heap, class, slab, true, call))
             return true;
     }
-    return SLOT_MAP && refill_hastily(heap, class, call);
+    return refill_hastily(heap, class, call);
 }
 
 void *heap_allocate_small(struct heap *heap, unsigned class,
@@ -108,7 +108,8 @@ void *heap_allocate_small(struct heap *heap, unsigned class,
         }
         heap->busy++;
         compiler_fence();
-        bool filled = refill(heap, class, call);
+        bool filled = SLOT_MAP ? refill_map(heap, class, call)
+            : refill_list(heap, class, call);
         compiler_fence();
         heap->busy--;
         if (!filled)

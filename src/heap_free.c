@@ -125,16 +125,6 @@ struct record *heap_find(void *pointer, struct die_call call)
 
 /* --- own slabs --------------------------------------------------------- */
 
-void heap_event(struct heap *heap, struct record *slab)
-{
-    heap->busy++;
-    compiler_fence();
-    heap_settle(heap, slab);
-    heap_beat(heap);
-    compiler_fence();
-    heap->busy--;
-}
-
 static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
                      struct die_call call)
 {

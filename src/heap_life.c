@@ -124,14 +124,7 @@ static void empty_stock(struct heap *heap, unsigned class)
         return;
     }
     struct record *slab = heap->bin[class].current;
-    user_word *slot = *heap_list(heap, class);
-    *heap_list(heap, class) = NULL;
-    while (slot) {
-        user_word *next = *(user_word **)slot;
-        slab_put(slab, (uintptr_t)slot);
-        heap->taken--;
-        slot = next;
-    }
+    heap_settle_taken(heap, slab, slab_list_length(slab));
 }
 
 static void leave(struct heap *heap, struct record *slab)

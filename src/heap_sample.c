@@ -24,6 +24,12 @@ static struct heap_plan *plan_of(struct heap *heap)
     return plan;
 }
 
+/* Is the next slow allocation of this class to be sampled? */
+static bool has_plan(const struct heap_plan *plan, unsigned class)
+{
+    return (plan->class[class / 64] >> class % 64 & 1) != 0;
+}
+
 /* The sample itself counts as no slot taken: 1 means the very next. */
 static void draw(struct heap *heap, struct heap_plan *plan)
 {
@@ -45,7 +51,7 @@ void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
         plan->at = heap->taken + 1;
         draw(heap, plan);
     }
-    if (heap_has_plan(heap, class)) {
+    if (has_plan(plan, class)) {
         plan->class[class / 64] &= ~(UINT64_C(1) << class % 64);
     } else if (plan->at <= heap->taken + 1) {
         draw(heap, plan);
@@ -62,16 +68,13 @@ void heap_plan_sample(struct heap *heap, unsigned class)
 
     if (!SAMPLING || options_get()->sample == 0 || plan->at > heap->taken)
         return;
-    if (SLOT_MAP) {
-        uint64_t beyond = heap->taken - plan->at + 1;
-        uint32_t count = heap_stock(heap, class)->count;
-        heap->busy++;
-        compiler_fence();
-        heap_shorten(heap, class,
-                     count > beyond ? count - (uint32_t)beyond : 0);
-        compiler_fence();
-        heap->busy--;
-    }
+    uint64_t beyond = heap->taken - plan->at + 1;
+    uint32_t count = heap_stock(heap, class)->count;
+    heap->busy++;
+    compiler_fence();
+    heap_shorten(heap, class, count > beyond ? count - (uint32_t)beyond : 0);
+    compiler_fence();
+    heap->busy--;
     plan->class[class / 64] |= UINT64_C(1) << class % 64;
     draw(heap, plan);
 }

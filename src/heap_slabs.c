@@ -24,12 +24,22 @@ static struct bin *bin_of(struct heap *heap, const struct record *slab)
     return &heap->bin[record_class(slab)];
 }
 
+static void set_current(struct heap *heap, struct bin *bin,
+                        struct record *slab)
+{
+    uintptr_t *source = heap->source;
+
+    bin->current = slab;
+    if (!SLOT_MAP)
+        source[bin - heap->bin] = slab ? (uintptr_t)slab - (uintptr_t)heap : 0;
+}
+
 void heap_unlist(struct heap *heap, struct record *slab)
 {
     struct bin *bin = bin_of(heap, slab);
 
     if (slab->state == SLAB_CURRENT) {
-        bin->current = NULL;
+        set_current(heap, bin, NULL);
         return;
     }
     if (slab->state != SLAB_READY && slab->state != SLAB_ASLEEP)
@@ -149,6 +159,19 @@ void heap_settle(struct heap *heap, struct record *slab)
     list_last(&bin->asleep_first, &bin->asleep_last, slab);
 }
 
+void heap_event(struct heap *heap, struct record *slab)
+{
+    heap->busy++;
+    compiler_fence();
+    /* Once in SLAB_NO_EVENT frees: before the counts turn round. */
+    if (!SLOT_MAP && slab->state == SLAB_CURRENT)
+        heap_settle_taken(heap, slab, slab_list_length(slab));
+    heap_settle(heap, slab);
+    heap_beat(heap);
+    compiler_fence();
+    heap->busy--;
+}
+
 static void own(struct heap *heap, struct record *slab)
 {
     struct bin *bin = bin_of(heap, slab);
@@ -257,7 +280,7 @@ void heap_make_current(struct heap *heap, struct record *slab)
     dismiss_current(heap, bin);
     heap_unlist(heap, slab);
     slab->state = SLAB_CURRENT;
-    bin->current = slab;
+    set_current(heap, bin, slab);
     heap_settle(heap, slab);
 }
 

@@ -11,12 +11,19 @@
 #include "os.h"
 #include "process.h"
 
+/* Of a current slab in list mode it may be below zero: then list_surplus is,
+   too. */
+static size_t used_slots(const struct record *record)
+{
+    return (size_t)(ptrdiff_t)(int32_t)slab_used(record);
+}
+
 static void gather_row(const struct record *record, struct face_row *row)
 {
     row->slot_bytes = record->slot_bytes;
     row->slabs++;
     row->slots += record->slots;
-    row->used += slab_used(record);
+    row->used += used_slots(record);
 }
 
 static void gather_slabs(const struct arena *arena, struct face_stats *stats,
@@ -28,7 +35,7 @@ static void gather_slabs(const struct arena *arena, struct face_stats *stats,
         const struct record *record = &arena->records[i];
         if (record->kind != RECORD_SLAB || record->slab != record)
             continue;
-        size_t used = slab_used(record);
+        size_t used = used_slots(record);
         stats->live_count += used;
         stats->live_bytes += used * record->slot_bytes;
         if (rows && record_class(record) < CLASS_COUNT)
@@ -36,12 +43,14 @@ static void gather_slabs(const struct arena *arena, struct face_stats *stats,
     }
 }
 
-/* Slots of a list that no one changes: the list's own thread may. The count is
-   bounded, for it may be in the middle of a change. */
-static size_t list_length(struct heap *heap, unsigned class)
+/* Slots that the heap has at hand beyond what its current slab counts as used;
+   modulo 2^N, for in list mode those that were taken are not settled. Nobody
+   changes the list but its own thread, and that may be in the middle of it:
+   the count is bounded. */
+static size_t list_surplus(struct heap *heap, unsigned class)
 {
     const struct record *slab = heap->bin[class].current;
-    user_word *slot = slab ? *heap_list(heap, class) : NULL;
+    user_word *slot = slab ? slab->list : NULL;
     size_t count = 0;
 
     while (slot && (uintptr_t)slot - slab->base
@@ -49,17 +58,19 @@ static size_t list_length(struct heap *heap, unsigned class)
         slot = *(user_word **)slot;
         count++;
     }
-    return count;
+    return slab ? count - slab_queued(slab) : 0;
 }
 
 /* Slots in a stock are used for their slab, but nobody has them yet. */
-static void subtract_stocks(struct face_stats *stats)
+static void subtract_stocks(struct face_stats *stats, struct face_row *rows)
 {
     for (uint32_t id = 1; id <= stats->heap_count; id++) {
         struct heap *heap = heap_of_id(id);
         for (unsigned class = 0; class < CLASS_COUNT; class++) {
             size_t count = SLOT_MAP ? heap_stock(heap, class)->count
-                : list_length(heap, class);
+                : list_surplus(heap, class);
+            if (rows)
+                rows[class].used -= count;
             stats->live_count -= count;
             stats->live_bytes -= count * class_slot_bytes(class);
         }
@@ -88,7 +99,7 @@ void face_gather(struct face_stats *stats, struct face_row *rows)
     stats->heap_count = heap_count();
     for (unsigned i = 0; i < arena_count(); i++)
         gather_slabs(arena_at(i), stats, rows);
-    subtract_stocks(stats);
+    subtract_stocks(stats, rows);
     stats->free_bytes = figures.slab_bytes > stats->live_bytes
         ? figures.slab_bytes - stats->live_bytes : 0;
     stats->span_bytes = __atomic_load_n(&span_live_bytes, __ATOMIC_RELAXED);

@@ -18,7 +18,11 @@
 #include "process.h"
 #include "statistics.h"
 
-enum { REALLOC_MOVE_BYTES = 1 << 20 };
+enum {
+    REALLOC_MOVE_BYTES = 1 << 20,
+    /* From this size on what grows is given room to grow on. */
+    REALLOC_ROOM_BYTES = 1 << 10,
+};
 
 /* With the site it makes a call stack: of functions that fast paths jump to. */
 #define FRAME __builtin_frame_address(0)
@@ -98,15 +102,6 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
         statistics_beat(heap->last_tick_ms);
     thread_leave(heap);
     return p ? p : face_no_memory();
-}
-
-/* List mode: the stock is empty, but often something was freed meanwhile. */
-void *face_malloc_list(size_t bytes, const void *site, struct heap *heap,
-                       size_t class)
-{
-    void *p = heap_has_plan(heap, class) ? NULL : heap_retake(heap, class);
-
-    return likely(p) ? p : malloc_anew(bytes, site);
 }
 
 void *face_malloc_slow(size_t bytes, const void *site)
@@ -194,7 +189,13 @@ static void free_named(void *p, struct die_call call)
 void face_free_slow(void *p, const void *site)
 {
     struct die_call call = { "free", site, FRAME };
+    size_t granule = map_granule((uintptr_t)p);
 
+    /* Mostly another slot of a slab whose parcel is open. */
+    if (!SLOT_MAP && map_has(granule)
+        && outbox_add(&thread_heap()->outbox, map_record(granule)->slab,
+                      (uintptr_t)p))
+        return;
     free_named(p, call);
 }
 
@@ -319,6 +320,41 @@ static void *realloc_sampled(void *old, size_t bytes, struct die_call call)
     return p;
 }
 
+/*
+ * What to ask for when a slot of `usable` bytes is to have `bytes`. Who grows
+ * an object by a little mostly does so again, and copying it each time it has
+ * outgrown an eighth would be most of the cost: it gets a half more.
+ */
+static size_t with_room(size_t usable, size_t bytes)
+{
+    size_t room = usable + usable / 2;
+
+    if (usable < REALLOC_ROOM_BYTES || bytes <= usable || bytes >= room)
+        return bytes;
+    return size_max(size_min(room, CLASS_REQUEST_MAX), bytes);
+}
+
+/* A slot that its object does not fit any more. */
+static void *realloc_slot(void *old, size_t usable, size_t bytes)
+{
+    size_t wanted = with_room(usable, bytes);
+    int saved = errno;
+    void *p = fast_malloc(wanted);
+
+    if (!p && wanted != bytes)
+        p = fast_malloc(bytes);
+    if (p) {
+        errno = saved;
+        memcpy(p, old, size_min(usable, bytes));
+        fast_free(old);
+    } else if (bytes <= usable) {
+        /* Shrinking never fails: the old object does as well. */
+        errno = saved;
+        return old;
+    }
+    return p;
+}
+
 static void *move(struct heap *heap, void *old, struct record *record,
                   size_t bytes, struct die_call call)
 {
@@ -360,19 +396,8 @@ void *face_realloc(void *old, size_t bytes, const void *site)
         return face_no_memory();
     if (keeps(usable_bytes(record), bytes))
         return old;
-    if (record->kind == RECORD_SLAB && bytes <= CLASS_REQUEST_MAX) {
-        int saved = errno;
-        p = fast_malloc(bytes);
-        if (p) {
-            memcpy(p, old, size_min(usable_bytes(record), bytes));
-            fast_free(old);
-        } else if (bytes <= usable_bytes(record)) {
-            /* Shrinking never fails: the old object does as well. */
-            errno = saved;
-            return old;
-        }
-        return p;
-    }
+    if (record->kind == RECORD_SLAB && bytes <= CLASS_REQUEST_MAX)
+        return realloc_slot(old, usable_bytes(record), bytes);
     if (record->kind != RECORD_SLAB && bytes > CLASS_REQUEST_MAX
         && span_resize(record, bytes))
         return old;

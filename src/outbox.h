@@ -50,7 +50,28 @@ static inline void parcel_add(struct parcel *parcel, uint32_t offset)
     if (parcel->count == 0)
         parcel->tail = offset;
     parcel->head = offset;
+    /* Last: a fork at this instant loses the slot. */
+    compiler_fence();
     parcel->count++;
+}
+
+/*
+ * List mode: add a slot to the open parcel of its slab; false: there is none,
+ * or the budget is spent. Whoever owns the slab by now will be found when it is
+ * posted.
+ */
+static ALWAYS_INLINE bool outbox_add(struct outbox *outbox,
+                                     struct record *slab, uintptr_t p)
+{
+    struct parcel *parcel = outbox_place(outbox, slab);
+    size_t *bytes = outbox->bytes;
+
+    if (SLOT_MAP || STRICT_REMOTE || parcel->slab != slab
+        || *bytes > OUTBOX_BYTES_MAX)
+        return false;
+    *bytes += slab->slot_bytes;
+    parcel_add(parcel, (uint32_t)(p - slab->base));
+    return true;
 }
 
 #endif

@@ -67,9 +67,9 @@ enum policy {
 
     /* Derived: what is free is said by bits outside user memory, and slots are
        handed out from a small array; otherwise free slots are a plain list.
-       Whatever is done to single slots needs it. */
+       Whatever is done to single slots needs it, and so does counting them. */
     SLOT_MAP = EXACT_STATE || ENCODED_LINKS || RANDOM_ORDER || DELAYED_REUSE
-        || SCRUB || CANARY,
+        || SCRUB || CANARY || SAMPLING,
 
     /* Derived: slabs need a secret of their own. */
     SLAB_KEY = ENCODED_LINKS || CANARY,

@@ -98,7 +98,6 @@ MERLON_EXPORT const struct publish merlon_process = {
         [FIELD_HEAP_TAKEN] = FIELD(heap, taken),
         [FIELD_HEAP_GENERATION] = FIELD(heap, generation),
         [FIELD_HEAP_STOCK] = FIELD(heap, stock),
-        [FIELD_HEAP_LIST] = FIELD(heap, list),
         [FIELD_HEAP_BIN] = FIELD(heap, bin),
         [FIELD_STOCK_COUNT] = FIELD(stock, count),
         [FIELD_BIN_CURRENT] = FIELD(bin, current),

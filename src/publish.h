@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-enum { PUBLISH_LAYOUT = 1, PUBLISH_MAGIC_BYTES = 16 };
+enum { PUBLISH_LAYOUT = 2, PUBLISH_MAGIC_BYTES = 16 };
 
 #define PUBLISH_MAGIC "merlon-process\n"
 #define PUBLISH_SYMBOL "merlon_process"
@@ -33,7 +33,7 @@ enum publish_number {
     NUMBER_HEAP_ALIGNMENT,
     NUMBER_STOCK_BYTES,
     NUMBER_BIN_BYTES,
-    NUMBER_STOCKED,         /* 1: heaps have stocks, 0: lists */
+    NUMBER_STOCKED,         /* 1: heaps have stocks, 0: see BIN_CURRENT */
     NUMBER_KIND_SLAB,       /* value of a record's kind */
     NUMBER_DETECTION_COUNT,
     NUMBER_SWITCH_COUNT,
@@ -74,10 +74,11 @@ enum publish_field {
     FIELD_HEAP_TAKEN,
     FIELD_HEAP_GENERATION,  /* 0: no thread has it */
     FIELD_HEAP_STOCK,       /* of class 0; the array follows */
-    FIELD_HEAP_LIST,
+    FIELD_HEAP_NOTHING,     /* of no bytes: it was a list of each class */
     FIELD_HEAP_BIN,
     FIELD_STOCK_COUNT,
-    FIELD_BIN_CURRENT,      /* whose slots the list holds */
+    FIELD_BIN_CURRENT,      /* without stocks: used are all up to `fresh` that
+                               its list has not */
     FIELD_ARENA_BASE,       /* slabs, then spans */
     FIELD_ARENA_SLAB_BYTES,
     FIELD_ARENA_SPAN_BYTES,
@@ -85,7 +86,7 @@ enum publish_field {
     FIELD_ARENA_PENDING,    /* freed by another thread, under way */
     FIELD_ARENA_HEAPS_BYTES,
     FIELD_RECORD_FRESH,     /* slots from this one on were never used */
-    FIELD_RECORD_LIST,      /* free slots as a list, where there is no queue */
+    FIELD_RECORD_LIST,      /* free slots as a list, where no stocks are */
     FIELD_SPAN_BYTES,       /* of a span's record: usable */
     FIELD_SPAN_GRANULES,    /* of its range */
     FIELD_SPAN_GUARDED,     /* bytes behind it */

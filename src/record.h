@@ -111,7 +111,7 @@ static ALWAYS_INLINE struct shares *record_shares(struct record *record)
 /* What never changes after start: the first arena, for the fast paths. */
 struct map {
     uintptr_t base;         /* of arena 0 */
-    size_t slab_bytes;      /* its slab part begins at the base */
+    size_t slab_granules;   /* its slab part begins at the base */
     size_t slab_units;
     struct record *records; /* one for each granule */
     uint64_t *state;        /* exact state, one bit for each unit */
@@ -154,17 +154,19 @@ static ALWAYS_INLINE struct record *map_unit_record(uintptr_t unit)
                              + (index << RECORD_SHIFT));
 }
 
-/* The address's place in the slab part of arena 0; beyond it for others. */
-static ALWAYS_INLINE bool map_has(uintptr_t address)
+/* The address's granule in the slab part of arena 0; beyond it for others. */
+static ALWAYS_INLINE size_t map_granule(uintptr_t address)
 {
-    return address - MAP->base < MAP->slab_bytes;
+    return (address - MAP->base) >> GRANULE_SHIFT;
 }
 
-/* The record of an address that the map has. */
-static ALWAYS_INLINE struct record *map_record(uintptr_t address)
+static ALWAYS_INLINE bool map_has(size_t granule)
 {
-    size_t index = (address - MAP->base) >> GRANULE_SHIFT;
+    return granule < MAP->slab_granules;
+}
 
+static ALWAYS_INLINE struct record *map_record(size_t index)
+{
     return (struct record *)((uintptr_t)MAP->records
                              + (index << RECORD_SHIFT));
 }

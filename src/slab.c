@@ -75,6 +75,7 @@ void slab_open(struct record *slab, unsigned class, struct stream *stream)
     slab->next = slab->previous = NULL;
     for (unsigned i = 0; i < granules; i++) {
         slab[i].slab = slab;
+        slab[i].slot_bytes = slab->slot_bytes;
         slab[i].arena = slab->arena;
         slab[i].tenant = (uint8_t)(class + 1);
         slab[i].kind = RECORD_SLAB;
@@ -206,36 +207,23 @@ void slab_take(struct record *slab, struct hand *hand, uint32_t now,
     slab->until += hand->count - before;
 }
 
-/* Link a stretch of fresh slots into a list. */
-static user_word *fresh_list(struct record *slab, uint32_t *count)
+bool slab_fill_list(struct record *slab)
 {
     size_t size = slab->slot_bytes;
     size_t page = 4096;
-    uint32_t n = (uint32_t)size_max(page / size, 1);
+    size_t n = size_max(page / size, size_max(slab->fresh / 4, 1));
     uintptr_t at = slab->base + (uintptr_t)slab->fresh * size;
     user_word *first = (user_word *)at;
 
-    n = (uint32_t)size_min(size_max(n, slab->fresh / 4),
-                           slab->slots - slab->fresh);
-    for (uint32_t i = 1; i < n; i++, at += size)
+    n = size_min(n, slab->slots - slab->fresh);
+    if (n == 0)
+        return false;
+    for (size_t i = 1; i < n; i++, at += size)
         *(uintptr_t *)at = at + size;
-    if (n != 0)
-        *(uintptr_t *)at = 0;
-    slab->fresh += n;
-    *count = n;
-    return n != 0 ? first : NULL;
-}
-
-user_word *slab_take_list(struct record *slab, uint32_t *count)
-{
-    user_word *list = slab->list;
-
-    *count = slab_queued(slab);
-    /* The source first: a fork at this instant loses slots, not doubles. */
-    slab->list = NULL;
+    *(uintptr_t *)at = 0;
+    /* First they count: a fork at this instant loses them. */
+    slab->fresh += (uint32_t)n;
     compiler_fence();
-    if (!list)
-        list = fresh_list(slab, count);
-    slab->until += *count;
-    return list;
+    slab->list = first;
+    return true;
 }

@@ -53,7 +53,8 @@ void slab_close(struct record *slab);
    the current slab of a class has none. Arithmetic is modulo 2^32. */
 #define SLAB_NO_EVENT (UINT32_C(1) << 30)
 
-/* Slots that are handed out, or in the stock. */
+/* Slots that are handed out, or in the stock. Of a current slab in list mode:
+   less those taken since it was settled, and so perhaps below zero (heap.h). */
 static ALWAYS_INLINE uint32_t slab_used(const struct record *slab)
 {
     return slab->until + slab->rest;
@@ -89,9 +90,19 @@ uint64_t *slab_batch_words(const struct record *slab);
 void slab_take(struct record *slab, struct hand *hand, uint32_t now,
                bool patient, bool grows, struct die_call call);
 
-/* Move all free slots (a stretch of fresh ones, if none was freed) out as a
-   list; list mode. */
-user_word *slab_take_list(struct record *slab, uint32_t *count);
+/* The list is empty: put a stretch of fresh slots into it; list mode. False:
+   there are none. */
+bool slab_fill_list(struct record *slab);
+
+/* List mode: how many free slots are at hand. */
+static inline uint32_t slab_list_length(const struct record *slab)
+{
+    uint32_t length = 0;
+
+    for (user_word *slot = slab->list; slot; slot = *(user_word **)slot)
+        length++;
+    return length;
+}
 
 /* A slot back. It was checked, scrubbed, and its state closed. True: `until`
    has come to zero. */

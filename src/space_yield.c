@@ -158,7 +158,8 @@ static bool lower_bounds(struct arena *arena, size_t slabs, size_t spans,
     __atomic_store_n(&arena->slab_bytes, slabs, __ATOMIC_RELAXED);
     __atomic_store_n(&arena->span_bytes, spans, __ATOMIC_RELAXED);
     if (first) {
-        __atomic_store_n(&MAP->slab_bytes, slabs, __ATOMIC_RELAXED);
+        __atomic_store_n(&MAP->slab_granules, slabs >> GRANULE_SHIFT,
+                         __ATOMIC_RELAXED);
         __atomic_store_n(&MAP->slab_units, slabs >> UNIT_SHIFT,
                          __ATOMIC_RELAXED);
     }

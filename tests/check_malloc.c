@@ -354,6 +354,25 @@ START_TEST(realloc_keeps_spans)
 }
 END_TEST
 
+/* What grows in small steps is not copied at each size class: from 1 KiB to 250
+   there are 64 of them. */
+START_TEST(growth_moves_rarely)
+{
+    unsigned moves = 0;
+    char *p = m.malloc(KIB);
+
+    for (size_t n = KIB; n <= 250 * KIB; n += 16) {
+        char *q = m.realloc(p, n);
+        ck_assert_ptr_nonnull(q);
+        ck_assert_uint_le(m.usable_size(q), 2 * n);
+        moves += q != p;
+        p = q;
+    }
+    m.free(p);
+    ck_assert_uint_le(moves, 20);
+}
+END_TEST
+
 /* Several spans that grow in turn must not grow into each other. */
 START_TEST(spans_grow_apart)
 {
@@ -407,6 +426,8 @@ static Suite *make(void)
     tcase_add_test(contents, realloc_keeps_content);
     tcase_add_test(contents, realloc_keeps_content_across_threads);
     tcase_add_test(contents, realloc_keeps_spans);
+    if (!FUZZ_ALLOCATOR)
+        tcase_add_test(contents, growth_moves_rarely);
     tcase_add_test(contents, spans_grow_apart);
     suite_add_tcase(suite, contents);
     return suite;

@@ -301,7 +301,7 @@ static bool kernel_has_guards(void)
 START_TEST(many_slabs_few_mappings)
 {
     /* Where address space is short, as many as there is room for. */
-    size_t granules = MAP->slab_bytes >> GRANULE_SHIFT;
+    size_t granules = MAP->slab_granules;
     unsigned slabs = (unsigned)size_min(100000, granules / 40);
     static struct stream stream;
     size_t guarded = 0;

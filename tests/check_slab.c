@@ -68,22 +68,23 @@ static void give_slab(struct record *slab)
     arena_give_slab(slab, granules);
 }
 
-/* Take into `slots`: a hand of at most `room`, or a list. */
+/* Take into `slots`: a hand of at most `room`, or all of the list, as malloc
+   does, which is then settled. */
 static uint32_t take_raw(struct record *slab, uint32_t room, bool patient)
 {
     struct hand hand = { .slots = slots, .room = room, .stream = &stream };
-    uint32_t count;
+    uint32_t count = 0;
 
     if (SLOT_MAP) {
         slab_take(slab, &hand, clock, patient, true, no_call);
         count = hand.count;
     } else {
-        user_word *at = slab_take_list(slab, &count);
-        for (uint32_t i = 0; i < count; i++, at = *(user_word **)at) {
-            ck_assert_ptr_nonnull(at);
-            slots[i] = (uint32_t)((uintptr_t)at - slab->base);
-        }
-        ck_assert(count == 0 || at == NULL);
+        if (!slab->list)
+            slab_fill_list(slab);
+        for (; slab->list; slab->list = *(user_word **)slab->list)
+            slots[count++] = (uint32_t)((uintptr_t)slab->list - slab->base);
+        ck_assert_uint_eq(count, slab_queued(slab));
+        slab->until += count;
     }
     clock += count;
     return count;

@@ -73,7 +73,7 @@ START_TEST(what_is_not_used_is_given_back)
     ck_assert_uint_le(arena_limit(limit, ALLOWANCE, sample_give_up()),
                       ALLOWANCE);
     ck_assert_uint_le(believed_bytes(), limit);
-    ck_assert_uint_eq(MAP->slab_bytes, first->slab_bytes);
+    ck_assert_uint_eq(MAP->slab_granules << GRANULE_SHIFT, first->slab_bytes);
     ck_assert_ptr_null(arena_record(end - 1));
     ck_assert_ptr_null(arena_record(first->base + first->slab_bytes));
     ck_assert(!space_grow(first, slabs, extent_size(&slabs->extent) + 1));

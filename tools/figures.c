@@ -16,17 +16,23 @@ static uint64_t granule_bytes(uint64_t granules)
 
 /* ------------------------------------------------------------------ records */
 
+/* Without stocks that of a current slab may be below zero: count_listed. */
+static uint64_t used_of(const uint8_t *record)
+{
+    return (uint64_t)(int32_t)(get(record, FIELD_RECORD_UNTIL)
+                               + get(record, FIELD_RECORD_REST));
+}
+
 static void count_slab(const uint8_t *record, uint64_t class)
 {
     struct row *row = &figures.row[class];
-    uint64_t used = (uint32_t)(get(record, FIELD_RECORD_UNTIL)
-                               + get(record, FIELD_RECORD_REST));
+    uint64_t used = used_of(record);
 
     row->slot_bytes = get(record, FIELD_RECORD_SLOT_BYTES);
     row->slabs++;
     row->slots += get(record, FIELD_RECORD_SLOTS);
     row->used += used;
-    row->waiting += below(get(record, FIELD_RECORD_FRESH), used);
+    row->waiting += get(record, FIELD_RECORD_FRESH) - used;
 }
 
 /* A record of the slabs' part whose granule is taken. */
@@ -102,16 +108,11 @@ static bool count_arena(const uint8_t *arena, unsigned index, void *context)
 
 /* -------------------------------------------------------------------- heaps */
 
-/* Its owner may change it under our hands: leaving the slab, or longer than
-   it, it is at its end. */
-uint64_t list_length(uint64_t slot, uint64_t slab)
+/* The free slots of a slab. Its owner may change the list under our hands:
+   leaving the slab, or longer than it, it is at its end. */
+static uint64_t list_length(const uint8_t *record)
 {
-    uint8_t record[RECORD_BYTES_MAX];
-    uint64_t length = 0;
-
-    if (slot == 0 || slab == 0)
-        return 0;
-    need_bytes(slab, record, library.number[NUMBER_RECORD_BYTES]);
+    uint64_t length = 0, slot = get(record, FIELD_RECORD_LIST);
     uint64_t base = get(record, FIELD_RECORD_BASE);
     uint64_t slots = get(record, FIELD_RECORD_SLOTS);
     uint64_t bytes = slots * get(record, FIELD_RECORD_SLOT_BYTES);
@@ -123,21 +124,36 @@ uint64_t list_length(uint64_t slot, uint64_t slab)
     return length;
 }
 
+/* What a current slab's record says is used does not know yet what was taken
+   since. The slots in its list, after that is put right. */
+static uint64_t count_listed(const uint8_t *bin, struct row *row)
+{
+    uint8_t record[RECORD_BYTES_MAX];
+    uint64_t slab = get(bin, FIELD_BIN_CURRENT);
+
+    if (slab == 0)
+        return 0;
+    need_bytes(slab, record, library.number[NUMBER_RECORD_BYTES]);
+    uint64_t listed = list_length(record);
+    uint64_t queued = get(record, FIELD_RECORD_FRESH) - used_of(record);
+    row->used += queued;
+    row->waiting -= queued;
+    figures.served += queued;
+    return listed;
+}
+
 /* The free slots at hand, which count as used in their slabs. */
 static uint64_t count_stocked(const uint8_t *heap, unsigned class)
 {
     const uint32_t *number = library.number;
-    size_t width = library.address_bytes;
 
     if (number[NUMBER_STOCKED])
         return get(heap + library.field[FIELD_HEAP_STOCK].offset
                    + (size_t)class * number[NUMBER_STOCK_BYTES],
                    FIELD_STOCK_COUNT);
-    const uint8_t *list = heap + library.field[FIELD_HEAP_LIST].offset
-        + class * width;
-    const uint8_t *bin = heap + library.field[FIELD_HEAP_BIN].offset
-        + (size_t)class * number[NUMBER_BIN_BYTES];
-    return list_length(number_at(list, width), get(bin, FIELD_BIN_CURRENT));
+    return count_listed(heap + library.field[FIELD_HEAP_BIN].offset
+                        + (size_t)class * number[NUMBER_BIN_BYTES],
+                        &figures.row[class]);
 }
 
 static bool count_heap(const uint8_t *heap, void *context)

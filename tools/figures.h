@@ -30,7 +30,4 @@ extern struct figures {
 
 void figures_gather(void);
 
-/* Slots of a list of this slab; `slot` is its first. */
-uint64_t list_length(uint64_t slot, uint64_t slab);
-
 #endif

@@ -33,7 +33,7 @@ class Library:
         self.at = int(where)
         head = struct.unpack("=" + HEAD,
                              self.read(self.at, struct.calcsize("=" + HEAD)))
-        if not head[0].startswith(b"merlon-process") or head[1] != 1:
+        if not head[0].startswith(b"merlon-process") or head[1] != 2:
             raise gdb.GdbError("merlon_process is not what it should be")
         (self.width, numbers, fields, _, self.addresses) = head[2:7]
         if fields < FIELD_COUNT:

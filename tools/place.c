@@ -92,7 +92,7 @@ static bool list_has(uint64_t slot, uint64_t wanted, uint64_t slots)
 }
 
 struct at_hand {
-    uint64_t slab, base, slot, slots;
+    uint64_t slab, base, slot, slots, list;
     unsigned class;
     bool found;
 };
@@ -102,15 +102,12 @@ static bool look_at_hand(const uint8_t *heap, void *context)
 {
     const uint32_t *number = library.number;
     struct at_hand *look = context;
-    size_t width = library.address_bytes;
 
     if (!number[NUMBER_STOCKED]) {
         const uint8_t *bin = heap + library.field[FIELD_HEAP_BIN].offset
             + (size_t)look->class * number[NUMBER_BIN_BYTES];
-        const uint8_t *list = heap + library.field[FIELD_HEAP_LIST].offset
-            + look->class * width;
         look->found = get(bin, FIELD_BIN_CURRENT) == look->slab
-            && list_has(number_at(list, width), look->slot, look->slots);
+            && list_has(look->list, look->slot, look->slots);
         return !look->found;
     }
     const uint8_t *stock = heap + library.field[FIELD_HEAP_STOCK].offset
@@ -151,6 +148,7 @@ static void find_slot_state(const struct search *search,
     struct at_hand look = {
         .slab = slab, .base = place->slab, .slot = place->object,
         .slots = get(record, FIELD_RECORD_SLOTS),
+        .list = get(record, FIELD_RECORD_LIST),
         .class = (unsigned)get(record, FIELD_RECORD_TENANT) - 1,
     };
 

@@ -108,8 +108,6 @@ static bool heap_is_sound(void)
     uint64_t stocked = number[NUMBER_STOCKED] ? classes : 0;
     uint64_t stocks = library.field[FIELD_HEAP_STOCK].offset
         + stocked * number[NUMBER_STOCK_BYTES];
-    uint64_t lists = library.field[FIELD_HEAP_LIST].offset
-        + (classes - stocked) * library.address_bytes;
     uint64_t bins = library.field[FIELD_HEAP_BIN].offset
         + classes * number[NUMBER_BIN_BYTES];
     uint64_t slots = library.field[FIELD_STOCK_SLOT].offset
@@ -118,7 +116,7 @@ static bool heap_is_sound(void)
     uint32_t alignment = number[NUMBER_HEAP_ALIGNMENT];
 
     return heap <= ELEMENT_BYTES_MAX && heap != 0 && stocks <= heap
-        && lists <= heap && bins <= heap && alignment != 0
+        && bins <= heap && alignment != 0
         && (alignment & (alignment - 1)) == 0
         && (!has(FIELD_STOCK_SLOT) || slots <= number[NUMBER_STOCK_BYTES]);
 }

@@ -3,7 +3,11 @@
  * canary.h - a keyed word behind the usable bytes of a slot.
  *
  * The value mixes the slot's address with the slab's secret: one copied from a
- * neighbour does not pass. In memory its first byte is never zero (a string's
+ * neighbour does not pass. Both factors of a product depend on the slot: what
+ * differs between the slots of a slab is at the lower end of one and at the
+ * upper end of the other, so that both halves of the product vary in all of
+ * their bits, and their XOR is no sum of differences. 55 bits of it are
+ * compared. In memory its first byte is never zero (a string's
  * terminator that runs over must change it) and its second byte is zero (a
  * string that is read over the end stops there).
  *
@@ -17,7 +21,10 @@
 
 #include "record.h"
 
-enum { CANARY_STAYS_BYTES = 256 };
+enum {
+    CANARY_STAYS_BYTES = 256,
+    CANARY_TURN = 16, /* what differs within a slab comes to the top */
+};
 
 /* Is the canary of a free slot there already? */
 static ALWAYS_INLINE bool canary_stays(size_t slot_bytes)
@@ -28,7 +35,9 @@ static ALWAYS_INLINE bool canary_stays(size_t slot_bytes)
 static ALWAYS_INLINE uint64_t canary_value(const struct slab_key *key,
                                            uintptr_t slot)
 {
-    uint64_t value = fold_product(slot ^ key->word[1], key->word[0]);
+    uint64_t turned = slot << (64 - CANARY_TURN) | slot >> CANARY_TURN;
+    uint64_t value = fold_product(slot ^ key->word[1],
+                                  turned ^ key->word[0]);
 
     if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
         return (value & ~UINT64_C(0xff00)) | 1;

@@ -133,7 +133,7 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
     size_t granules = class_slab_granules(class);
 
     if (CLASS_ISOLATION) {
-        struct record *record = retire_take(class, RETIRE_BEHIND);
+        struct record *record = retire_take(class, false);
         if (record)
             return record;
     }
@@ -150,9 +150,7 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
             }
         }
         if (CLASS_ISOLATION) {
-            struct record *record = retire_take(class, 0);
-            if (!record)
-                record = retire_search(class);
+            struct record *record = retire_take(class, true);
             if (record)
                 return record;
         }
@@ -161,10 +159,11 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
     }
 }
 
-void arena_give_slab(struct record *record, unsigned granules)
+void arena_give_slab(struct record *record, unsigned granules,
+                     retire_check *check)
 {
     if (CLASS_ISOLATION)
-        retire_give(record);
+        retire_give(record, check);
     else
         granules_give(&arenas[record->arena].slabs, record_index(record),
                       granules, true);
@@ -257,7 +256,7 @@ static bool purge_part(struct granules *g, uintptr_t base, bool now)
     return any;
 }
 
-bool arena_purge(bool now)
+bool arena_purge(bool now, retire_check *check)
 {
     unsigned count = arena_count();
     bool any = false;
@@ -268,7 +267,7 @@ bool arena_purge(bool now)
         any |= purge_part(&arena->spans, arena->base + arena->span_offset, now);
     }
     if (CLASS_ISOLATION)
-        any |= retire_purge(now);
+        any |= retire_purge(now, check);
     return any;
 }
 

@@ -20,6 +20,7 @@
 #include "granules.h"
 #include "layout.h"
 #include "record.h"
+#include "retire.h"
 
 enum { ARENA_COUNT_MAX = 64 };
 
@@ -87,7 +88,8 @@ static inline uint64_t *record_bits(uint64_t *bits, size_t index)
  * base, arena and zeroed filled in. NULL: no memory.
  */
 struct record *arena_take_slab(unsigned class, uint64_t random);
-void arena_give_slab(struct record *record, unsigned granules);
+void arena_give_slab(struct record *record, unsigned granules,
+                     retire_check *check);
 
 /*
  * `granules` granules for a span (any number; *taken says how many it
@@ -102,7 +104,7 @@ void arena_give_span(unsigned arena, size_t index, size_t granules,
 
 /* Purge what was unused for a whole period (all that is unused, with now).
    True: something was given back. */
-bool arena_purge(bool now);
+bool arena_purge(bool now, retire_check *check);
 
 /* Commit the beginning of the heaps' memory. */
 bool arena_commit_heaps(size_t bytes);

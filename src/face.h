@@ -67,6 +67,9 @@ void face_gather(struct face_stats *stats, struct face_row *rows);
    returns how many bytes they took. */
 size_t face_describe(char *to, size_t room);
 
+/* Small allocations ever, of all threads. */
+size_t face_allocations(void);
+
 /* Give every unused page back now. True when anything was given back. */
 bool face_trim(void);
 

@@ -217,7 +217,7 @@ void heap_tick(struct heap *heap)
     if (now - last >= TICK_MS
         && __atomic_compare_exchange_n(&purge_ms, &last, now, false,
                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        arena_purge(false);
+        arena_purge(false, slab_verify_left);
 }
 
 bool heap_trim(struct heap *heap)
@@ -232,5 +232,5 @@ bool heap_trim(struct heap *heap)
         any = release_idle(heap, os_clock_ms(), true);
         heap->busy--;
     }
-    return arena_purge(true) || any;
+    return arena_purge(true, slab_verify_left) || any;
 }

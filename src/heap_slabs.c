@@ -110,7 +110,8 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
     /* Nobody can claim it now: its records may be taken back. */
     slab_close(slab);
     bin->slabs--;
-    arena_give_slab(slab, class_slab_granules(record_class(slab)));
+    arena_give_slab(slab, class_slab_granules(record_class(slab)),
+                    slab_verify_left);
     return true;
 }
 

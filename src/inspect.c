@@ -77,6 +77,23 @@ static void subtract_stocks(struct face_stats *stats, struct face_row *rows)
     }
 }
 
+/* Slots that heaps ever handed out; a forked child counts its parent's too. */
+size_t face_allocations(void)
+{
+    size_t sum = 0;
+
+    if (!process_start())
+        return 0;
+    for (uint32_t id = 1; id <= heap_count(); id++) {
+        struct heap *heap = heap_of_id(id);
+        sum += (size_t)heap->taken;
+        for (unsigned class = 0; class < CLASS_COUNT; class++)
+            sum -= SLOT_MAP ? heap_stock(heap, class)->count
+                : list_length(heap, class);
+    }
+    return sum;
+}
+
 static size_t detections(void)
 {
     size_t count = 0;

@@ -4,8 +4,12 @@
  *
  * The addresses of a slab belong to its size class for ever, so an emptied
  * slab waits here for a heap that needs one of the same class: first in, first
- * out, in a ring for each class. What does not fit into the ring is purged
- * and retired: its addresses come back only when nothing else is left.
+ * out, in two rings for each class. In the first it waits as it was left, and
+ * is used again when RETIRE_BEHIND others wait behind it. What nobody took for
+ * a whole period is verified and purged, and goes to the second: there it costs
+ * no memory but a little of the tables, and waits until RETIRE_BYTES of the
+ * class's slabs wait behind it, or few if RETIRE_ALL_BYTES wait in all. What
+ * does not fit there is found by searching when there is too much of it.
  *
  * Lock-free: a ring's places are exchanged one by one. Any thread may call.
  */
@@ -14,21 +18,24 @@
 
 #include "record.h"
 
+enum {
+    RETIRE_BEHIND = 2,
+    RETIRE_BYTES = 16 << 20,
+    RETIRE_ALL_BYTES = 128 << 20,
+};
+
+/* Called for a slab before its pages are given back, which would hide what was
+   written to it. */
+typedef void retire_check(struct record *record);
+
 /* The slab is empty and nobody's; its granules stay taken. */
-void retire_give(struct record *record);
+void retire_give(struct record *record, retire_check *check);
 
-/* The slab of this class that waits longest, if `behind` or more wait behind
-   it, or NULL. */
-struct record *retire_take(unsigned class, uint32_t behind);
-
-/* What was emptied a moment ago is not used again at once: this many must be
-   emptied after it. */
-enum { RETIRE_BEHIND = 2 };
-
-/* Any retired slab of this class, by searching; for the end of memory. */
-struct record *retire_search(unsigned class);
+/* The slab of this class that waited longest, if it waited long enough, or,
+   with `any`, no matter how long; or NULL. */
+struct record *retire_take(unsigned class, bool any);
 
 /* Purge waiting slabs that are dirty since a whole period, or all. */
-bool retire_purge(bool now);
+bool retire_purge(bool now, retire_check *check);
 
 #endif

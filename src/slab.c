@@ -105,7 +105,8 @@ void slab_verify(struct record *slab, bool wipe, struct die_call call)
         if (unlikely(!scrub_is_whole(slot, slab->slot_bytes, &draw)
                      || (WRITE_CHECK && !whole))) {
             struct die_facts facts = slab_facts(slab, slot, call);
-            facts.detail = "noticed when the slab was given back";
+            facts.detail = wipe ? "noticed when the slab was given back"
+                : "noticed when the slab's pages were given back";
             if (wipe)
                 __builtin_memset((void *)slot, 0, slab->slot_bytes);
             die(DIE_WRITE_AFTER_FREE, &facts);
@@ -115,6 +116,14 @@ void slab_verify(struct record *slab, bool wipe, struct die_call call)
         shares_clear(slab);
         slab->fresh = 0;
     }
+}
+
+void slab_verify_left(struct record *slab)
+{
+    struct die_call call = { .function = "malloc" };
+
+    if (WRITE_CHECK)
+        slab_verify(slab, false, call);
 }
 
 void slab_close(struct record *slab)
@@ -174,7 +183,23 @@ static void touch(const struct record *slab, uint32_t from, uint32_t count)
         __atomic_fetch_or((uint8_t *)at, 0, __ATOMIC_RELAXED);
 }
 
-static void take_fresh(struct record *slab, struct hand *hand, bool grows)
+/* The canary of a fresh small slot. What the slab had before was zeroed, so a
+   word that is not zero was written since. The rest of the slot is verified
+   when its turn comes. */
+static void arm(const struct record *slab, uintptr_t slot,
+                struct die_call call)
+{
+    if (WRITE_CHECK && CANARY
+        && unlikely(*canary_place(slot, slab->slot_bytes) != 0)) {
+        struct die_facts facts = slab_facts(slab, slot, call);
+        facts.detail = "noticed at reuse";
+        die(DIE_WRITE_AFTER_FREE, &facts);
+    }
+    canary_write(&slab->key, slot, slab->slot_bytes);
+}
+
+static void take_fresh(struct record *slab, struct hand *hand, bool grows,
+                       struct die_call call)
 {
     uint32_t count = stretch(slab, hand->room - hand->count, grows);
     uint32_t first = slab->fresh;
@@ -188,7 +213,7 @@ static void take_fresh(struct record *slab, struct hand *hand, bool grows)
     for (uint32_t i = first; i < slab->fresh; i++) {
         uint32_t offset = shares_place(slab, i) * slab->slot_bytes;
         if (small)
-            canary_write(&slab->key, slab->base + offset, slab->slot_bytes);
+            arm(slab, slab->base + offset, call);
         hand_put(hand, hand->count++, offset);
     }
 }
@@ -203,7 +228,7 @@ void slab_take(struct record *slab, struct hand *hand, uint32_t now,
 
     shares_take(slab, hand, now, delay, least, call);
     if (hand->count == before && slab->fresh < slab->slots)
-        take_fresh(slab, hand, grows);
+        take_fresh(slab, hand, grows, call);
     slab->until += hand->count - before;
 }
 

@@ -46,6 +46,9 @@ void slab_own(struct record *slab, struct heap *owner);
  */
 void slab_verify(struct record *slab, bool wipe, struct die_call call);
 
+/* The same, before the pages of an emptied slab are given back. */
+void slab_verify_left(struct record *slab);
+
 /* No object lives here: forget everything, ready for arena_give_slab. */
 void slab_close(struct record *slab);
 

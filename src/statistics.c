@@ -36,6 +36,7 @@ HIDDEN bool statistics_wanted;
 static char *file;
 static char *slot;               /* ours; NULL: there was none left */
 static uint64_t slot_generation; /* of the process that claimed it */
+static size_t inherited;         /* allocations before that: a parent's */
 static uint64_t written_ms;
 static uint32_t writing;
 
@@ -67,6 +68,9 @@ static size_t describe(char *text, const char *state)
     at = add(text, add(text, at, " of "), os_program_name());
     at = add(text, add(text, at, state), "\n");
     at += face_describe(text + at, SLOT_BYTES - at);
+    at = add(text, at, "small allocations   ");
+    at = add_number(text, at, face_allocations() - inherited);
+    at = add(text, at, "\n");
     memset(text + at, '\n', SLOT_BYTES - at);
     return at;
 }
@@ -93,6 +97,8 @@ static void write_slot(const char *state)
     uint64_t generation = process_generation();
 
     if (slot_generation != generation) {
+        if (slot_generation != 0)
+            inherited = face_allocations();
         slot_generation = generation;
         slot = claim();
     }

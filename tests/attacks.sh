@@ -79,6 +79,7 @@ guard-pages     full   guard-pages     long overrun
 scrub           full   scrub           read of old contents
 scrub           full   scrub           read of freed slots
 write-check     full   write-check     write after free
+write-check     full   write-check     write after free, then purge
 write-check     full   write-check     forged words, 10,000
 canary          full   canary          small overflow
 sealed-state    full   sealed-state    write to the configuration
@@ -119,6 +120,7 @@ crimes() {
             if (name ~ /read of uninit|read after|read of a freed span/)
                 return "read of old contents"
             if (name ~ /write to a freed/) return "write to a freed span"
+            if (name ~ /pages (go back|were gone)/) return "write after free, then purge"
             if (name ~ /write after.*middle/ && $3 > 256)
                 return "write after free, middle of a long object"
             if (name ~ /write after/) return "write after free"

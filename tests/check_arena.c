@@ -39,11 +39,16 @@ static struct record *take(unsigned class, uint64_t random)
     return slab;
 }
 
+static void no_check(struct record *slab)
+{
+    (void)slab;
+}
+
 /* A slab is given back as the heap does it. */
 static void give(struct record *slab)
 {
     slab_close(slab);
-    arena_give_slab(slab, class_slab_granules(record_class(slab)));
+    arena_give_slab(slab, class_slab_granules(record_class(slab)), no_check);
 }
 
 START_TEST(foreign_addresses_have_no_record)
@@ -150,6 +155,72 @@ START_TEST(an_address_serves_one_class)
 }
 END_TEST
 
+/* ---- purged slabs ---- */
+
+static size_t checked;
+
+static void count_check(struct record *slab)
+{
+    (void)slab;
+    checked++;
+}
+
+/* Take so many, give them all back, and purge them. */
+static void take_and_purge(struct record **slab, unsigned class, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        slab[i] = take(class, i * 7919);
+        slab_open(slab[i], class, &stream);
+    }
+    for (size_t i = 0; i < count; i++)
+        give(slab[i]);
+    checked = 0;
+    ck_assert(arena_purge(true, count_check));
+}
+
+/* Each was looked at before, and comes back after RETIRE_BYTES of its class. */
+START_TEST(purged_slabs_wait)
+{
+    enum { CLASS = 3, WAIT = RETIRE_BYTES / GRANULE_BYTES, COUNT = WAIT + 9 };
+    static struct record *slab[COUNT];
+    struct record *first;
+
+    if (!CLASS_ISOLATION || GRANULE_BYTES != 64 << 10)
+        return;
+    take_and_purge(slab, CLASS, 1);
+    ck_assert_uint_eq(checked, 1);
+    first = slab[0];
+    take_and_purge(slab, CLASS, WAIT);
+    ck_assert_uint_eq(checked, WAIT);
+    for (size_t i = 0; i < WAIT; i++)
+        ck_assert_ptr_ne(slab[i], first);
+    ck_assert_ptr_eq(take(CLASS, 1), first);
+    ck_assert(first->zeroed);
+}
+END_TEST
+
+/* However many are emptied and purged at once, and how often: their addresses
+   and the tables for them do not grow for ever. */
+START_TEST(retired_addresses_are_bounded)
+{
+    enum { CLASS = 5, COUNT = 3 * RETIRE_BYTES / GRANULE_BYTES + 700 };
+    static struct record *slab[COUNT];
+    size_t before, after;
+
+    if (!CLASS_ISOLATION || GRANULE_BYTES != 64 << 10)
+        return;
+    for (int i = 0; i < 3; i++)
+        take_and_purge(slab, CLASS, COUNT);
+    before = __atomic_load_n(&arena_at(0)->slabs.taken, __ATOMIC_RELAXED);
+    for (int i = 0; i < 12; i++)
+        take_and_purge(slab, CLASS, COUNT);
+    after = __atomic_load_n(&arena_at(0)->slabs.taken, __ATOMIC_RELAXED);
+    ck_assert_uint_lt(before, 3 * COUNT);
+    ck_assert_msg(after <= before + COUNT / 8, "%zu granules, then %zu",
+                  before, after);
+}
+END_TEST
+
 static size_t resident_pages(uintptr_t base, size_t bytes)
 {
     static unsigned char in[4096];
@@ -184,14 +255,14 @@ START_TEST(purged_memory_is_gone)
     struct arena_figures figures;
     arena_gather(&figures);
     ck_assert_uint_ge(figures.dirty_bytes, span_bytes);
-    ck_assert(arena_purge(true));
+    ck_assert(arena_purge(true, no_check));
     ck_assert_uint_eq(resident_pages(slab_base, slab_bytes), 0);
     ck_assert_uint_eq(resident_pages(span_base, span_bytes), 0);
     arena_gather(&figures);
     ck_assert_uint_eq(figures.dirty_bytes, 0);
     ck_assert(pattern_is_zero((void *)slab_base, slab_bytes));
     ck_assert(pattern_is_zero((void *)span_base, span_bytes));
-    ck_assert(!arena_purge(true));
+    ck_assert(!arena_purge(true, no_check));
 }
 END_TEST
 
@@ -240,6 +311,8 @@ static Suite *make(void)
     tcase_add_test(one, spans_are_found);
     tcase_add_test(one, an_address_serves_one_class);
     tcase_add_test(one, purged_memory_is_gone);
+    tcase_add_test(one, purged_slabs_wait);
+    tcase_add_test(one, retired_addresses_are_bounded);
     tcase_add_test(one, no_address_twice);
     suite_add_tcase(suite, one);
     return suite;

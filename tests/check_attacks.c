@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "merlon/merlon.h"
 #include "options.h"
 #include "policy.h"
 #include "support/crime.h"
@@ -108,6 +109,81 @@ START_TEST(forged_messages)
 }
 END_TEST
 
+/* ---- emptied slabs ---- */
+
+/*
+ * Every object of a class is freed, one is written to, and then the pages of
+ * the emptied slabs go back to the kernel, and the evidence with them.
+ */
+static void write_before_purge(const void *arg)
+{
+    enum { OBJECTS = 40000 };
+    static char *p[OBJECTS];
+    size_t bytes = *(const size_t *)arg, count = (size_t)8 * 1000 * 1000 / bytes;
+    count = count < OBJECTS ? count : OBJECTS;
+    for (size_t i = 0; i < count; i++)
+        p[i] = crime_object(bytes);
+    for (size_t i = 0; i < count; i++)
+        m.free(p[i]);
+    *(volatile char *)(p[count / 2] + 5) = 1;
+    merlon_malloc_trim(0);
+    _exit(CRIME_UNNOTICED);
+}
+
+/* Without isolation it was verified when the slab was emptied: too early. */
+START_TEST(written_before_purge)
+{
+    static const size_t sizes[] = {8, 64, 200, 1000, 5000};
+    crime_judge(&(struct crime){
+        .name = "write after free, then the slab's pages go back",
+        .bytes = sizes[_i], .commit = write_before_purge, .arg = &sizes[_i],
+        .kinds = "write after free",
+        .caught = WRITE_CHECK && CLASS_ISOLATION});
+}
+END_TEST
+
+/* As a sampled object is: it would fault. */
+static bool at_page_end(const char *p)
+{
+    return (uintptr_t)p % 4096 > 4096 - 2 * BYTES;
+}
+
+/*
+ * And after they went back: such addresses are used again when enough others
+ * wait behind them.
+ */
+static void write_after_purge(const void *arg)
+{
+    enum { OBJECTS = 400 * 1000, EVERY = 97 };
+    static char *p[OBJECTS];
+    size_t offset = *(const size_t *)arg;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < OBJECTS; i++)
+            p[i] = m.malloc(BYTES);
+        for (int i = 0; i < OBJECTS; i++)
+            m.free(p[i]);
+        merlon_malloc_trim(0);
+        for (int i = 0; i < OBJECTS && round == 0; i += EVERY)
+            if (!at_page_end(p[i]))
+                *(volatile char *)(p[i] + offset) = 1;
+    }
+    _exit(CRIME_UNNOTICED);
+}
+
+START_TEST(written_after_purge)
+{
+    static const size_t offsets[] = {0, 21, BYTES - 1, BYTES};
+    crime_judge(&(struct crime){
+        .name = offsets[_i] < BYTES
+            ? "write after free, when the slab's pages were gone"
+            : "write to a canary, when the slab's pages were gone",
+        .bytes = BYTES, .commit = write_after_purge, .arg = &offsets[_i],
+        .kinds = "write after free",
+        .caught = WRITE_CHECK && CLASS_ISOLATION
+            && (CANARY || offsets[_i] < BYTES)});
+}
+END_TEST
+
 /* ---- configuration ---- */
 
 static void write_option(const void *arg)
@@ -168,6 +244,8 @@ static Suite *make(void)
     TCase *tcase = tcase_create("attacks");
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, forged_messages, 0, TARGETS);
+    tcase_add_loop_test(tcase, written_before_purge, 0, 5);
+    tcase_add_loop_test(tcase, written_after_purge, 0, 4);
     tcase_add_test(tcase, overwritten_options);
     tcase_add_loop_test(tcase, sampled_now_and_then, 0, 2);
     suite_add_tcase(suite, tcase);

@@ -65,7 +65,7 @@ static void give_slab(struct record *slab)
     slab_close(slab);
     for (unsigned i = 0; i < granules; i++)
         ck_assert(slab[i].kind == RECORD_NONE && slab[i].owner == NULL);
-    arena_give_slab(slab, granules);
+    arena_give_slab(slab, granules, slab_verify_left);
 }
 
 /* Take into `slots`: a hand of at most `room`, or all of the list, as malloc

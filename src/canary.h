@@ -62,6 +62,12 @@ static ALWAYS_INLINE void canary_clear(uintptr_t slot, size_t slot_bytes)
         *canary_place(slot, slot_bytes) = 0;
 }
 
+/* Is its place as zero as that of a slot that never was handed out? */
+static ALWAYS_INLINE bool canary_is_clear(uintptr_t slot, size_t slot_bytes)
+{
+    return !CANARY || *canary_place(slot, slot_bytes) == 0;
+}
+
 static ALWAYS_INLINE bool canary_is_whole(const struct slab_key *key,
                                           uintptr_t slot, size_t slot_bytes)
 {

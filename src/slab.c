@@ -189,8 +189,7 @@ static void touch(const struct record *slab, uint32_t from, uint32_t count)
 static void arm(const struct record *slab, uintptr_t slot,
                 struct die_call call)
 {
-    if (WRITE_CHECK && CANARY
-        && unlikely(*canary_place(slot, slab->slot_bytes) != 0)) {
+    if (WRITE_CHECK && unlikely(!canary_is_clear(slot, slab->slot_bytes))) {
         struct die_facts facts = slab_facts(slab, slot, call);
         facts.detail = "noticed at reuse";
         die(DIE_WRITE_AFTER_FREE, &facts);

@@ -24,6 +24,12 @@ static ALWAYS_INLINE void canary_clear(uintptr_t slot, size_t slot_bytes)
     (void)slot, (void)slot_bytes;
 }
 
+static ALWAYS_INLINE bool canary_is_clear(uintptr_t slot, size_t slot_bytes)
+{
+    (void)slot, (void)slot_bytes;
+    return true;
+}
+
 static ALWAYS_INLINE bool canary_is_whole(const struct slab_key *key,
                                           uintptr_t slot, size_t slot_bytes)
 {

@@ -140,7 +140,7 @@ check_files = \
 	tests/fuzzexample.sh tests/costs.sh \
 	tests/integration/preload_smoke.sh tests/seeds.sh tests/stat.sh
 
-check_directories = fuzz/seeds tests/attacks tests/costs tests/cxx \
+check_directories = fuzz/seeds tests/alarms tests/attacks tests/costs tests/cxx \
 	tests/daemons tests/emptied tests/fuzzalloc fuzz/examples \
 	tests/integration tests/manners tests/models tests/own \
 	tests/properties tests/stress tests/support

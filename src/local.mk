@@ -22,7 +22,7 @@ else
 core_sources = \
 	src/base.h src/bits.h src/policy.h \
 	src/os.h src/os_modules.h src/os_linux.c src/os_limits.c \
-	src/os_symbols.c src/os_fault.c src/text.h src/text.c \
+	src/os_move.c src/os_symbols.c src/os_fault.c src/text.h src/text.c \
 	src/stack.h src/stack.c \
 	src/die.h src/die.c \
 	src/options.h src/conf.h src/conf.c src/options.c \

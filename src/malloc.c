@@ -368,8 +368,9 @@ static void *move(struct heap *heap, void *old, struct record *record,
     size_t moved = 0;
     if (kept >= REALLOC_MOVE_BYTES && record->kind != RECORD_SLAB) {
         moved = align_down(kept, os_page_bytes());
-        if (!os_move(old, p, moved))
-            moved = 0;
+        moved = os_move(old, p, moved);
+        if (moved == SIZE_MAX)
+            return NULL; /* p is a hole: given up */
     }
     memcpy((char *)p + moved, (char *)old + moved, kept - moved);
     heap_free(heap, old, call);

@@ -69,11 +69,15 @@ bool os_protect_read(void *p, size_t bytes);
  */
 bool os_seal(void *p, size_t bytes);
 
+/* Are we not emulated? See os_linux.c. The contents of a page at p may go. */
+bool os_kernel_is_real(void *p);
+
 /*
- * Move the pages of `from` to the committed range `to`; `from` stays mapped
- * and reads as zeros. False: nothing moved.
+ * Move the pages of `from` to the committed range `to`. Returns how many bytes
+ * were moved; where they were stays mapped and reads as zeros. The rest is as
+ * it was. SIZE_MAX: nothing was moved, and `to` is lost.
  */
-bool os_move(void *from, void *to, size_t bytes);
+size_t os_move(void *from, void *to, size_t bytes);
 
 /* No huge pages here: sparse memory would be blown up. */
 void os_no_huge_pages(void *p, size_t bytes);

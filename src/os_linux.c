@@ -34,9 +34,6 @@
 #ifndef SYS_mseal
 #define SYS_mseal 462
 #endif
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
 
 /* Guards by PROT_NONE cost two mappings each; 65530 is the usual limit. */
 enum { GUARD_MAPPING_BUDGET = 8000 };
@@ -100,7 +97,7 @@ size_t os_page_bytes(void)
  * once, of a page whose contents do not matter, and not on x86, where nobody
  * emulates.
  */
-static bool kernel_is_real(void *p)
+bool os_kernel_is_real(void *p)
 {
 #if defined(__x86_64__) || defined(__i386__)
     (void)p;
@@ -115,7 +112,7 @@ static bool kernel_is_real(void *p)
             && advise(p, os_page_bytes(), MADV_GUARD_REMOVE) && *byte == 0;
         __atomic_store_n(&known, zapped ? 1 : 2, __ATOMIC_RELAXED);
     }
-    return known == 1;
+    return __atomic_load_n(&known, __ATOMIC_RELAXED) == 1;
 #endif
 }
 
@@ -165,15 +162,14 @@ bool os_purge(void *p, size_t bytes)
 
 bool os_guard(void *p, size_t bytes)
 {
-    if (!guard_install_refused && !kernel_is_real(p))
-        guard_install_refused = true;
-    if (!guard_install_refused) {
-        if (advise(p, bytes, MADV_GUARD_INSTALL)) {
-            guard_installed = true;
+    /* Relaxed, both flags: what was found out, once and for all. */
+    if (os_guards_are_cheap()) {
+        if (os_kernel_is_real(p) && advise(p, bytes, MADV_GUARD_INSTALL)) {
+            __atomic_store_n(&guard_installed, true, __ATOMIC_RELAXED);
             return true;
         }
         /* An old kernel, mlockall, a sandbox: do not ask again. */
-        guard_install_refused = true;
+        __atomic_store_n(&guard_install_refused, true, __ATOMIC_RELAXED);
     }
     /* Relaxed: a budget, not a promise. */
     if (__atomic_add_fetch(&os_guard_mappings, 2, __ATOMIC_RELAXED)
@@ -193,9 +189,9 @@ bool os_unguard(void *p, size_t bytes)
     bool removed = advise(p, bytes, MADV_GUARD_REMOVE);
 
     /* What was installed here may still be: not even mprotect opens it. */
-    if (!removed && guard_installed)
+    if (!removed && __atomic_load_n(&guard_installed, __ATOMIC_RELAXED))
         return false;
-    if (!guard_install_refused)
+    if (os_guards_are_cheap())
         return removed;
     if (!protect(p, bytes, PROT_READ | PROT_WRITE))
         return false;
@@ -207,7 +203,7 @@ bool os_unguard(void *p, size_t bytes)
 
 bool os_guards_are_cheap(void)
 {
-    return !guard_install_refused;
+    return !__atomic_load_n(&guard_install_refused, __ATOMIC_RELAXED);
 }
 
 bool os_protect_read(void *p, size_t bytes)
@@ -240,15 +236,6 @@ bool os_seal(void *p, size_t bytes)
 {
     return sizeof(void *) == 8 && is_unfiltered()
         && call6(SYS_mseal, (long)p, (long)bytes, 0, 0, 0, 0) == 0;
-}
-
-bool os_move(void *from, void *to, size_t bytes)
-{
-    long flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-
-    return kernel_is_real(to)
-        && call6(SYS_mremap, (long)from, (long)bytes, (long)bytes, flags,
-                 (long)to, 0) != -1;
 }
 
 void os_no_huge_pages(void *p, size_t bytes)

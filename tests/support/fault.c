@@ -18,6 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
 const char *const fault_call_name[FAULT_CALL_COUNT] = {
     "mmap", "munmap", "mprotect", "madvise", "mremap", "any",
 };
@@ -109,9 +113,17 @@ static bool is_refused(enum fault_call call)
 
 static void account(enum fault_call call, const long *a)
 {
-    if (call == FAULT_MMAP && !(a[3] & MAP_FIXED))
+    bool more = call == FAULT_MMAP && !(a[3] & MAP_FIXED);
+    bool less = call == FAULT_MUNMAP;
+
+    /* Out of a place that stays mapped, or into one that was. */
+    if (call == FAULT_MREMAP) {
+        more = (a[3] & MREMAP_DONTUNMAP) != 0;
+        less = (a[3] & MREMAP_FIXED) != 0;
+    }
+    if (more)
         __atomic_fetch_add(&mapped_bytes, (size_t)a[1], __ATOMIC_RELAXED);
-    else if (call == FAULT_MUNMAP)
+    if (less)
         __atomic_fetch_sub(&mapped_bytes, (size_t)a[1], __ATOMIC_RELAXED);
 }
 
@@ -135,6 +147,11 @@ long __wrap_syscall(long number, ...)
         __atomic_fetch_add(&calls[call], 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&calls[FAULT_ANY], 1, __ATOMIC_RELAXED);
         if (is_refused(call)) {
+            /* As the kernel does: first the place, then the question. */
+            if (call == FAULT_MREMAP && (a[3] & MREMAP_FIXED)
+                && plan.error == ENOMEM
+                && __real_syscall(SYS_munmap, a[4], a[1]) == 0)
+                account(FAULT_MUNMAP, a);
             errno = plan.error;
             return -1;
         }

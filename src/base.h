@@ -100,7 +100,13 @@ static ALWAYS_INLINE void compiler_fence(void)
  */
 static ALWAYS_INLINE uint64_t fold_product(uint64_t a, uint64_t b)
 {
-#ifdef __SIZEOF_INT128__
+#if defined __x86_64__
+    /* gcc would save a pair of registers for the product, and use none. */
+    uint64_t high;
+
+    __asm__("mulq %2" : "+a"(a), "=d"(high) : "rm"(b) : "cc");
+    return high ^ a;
+#elif defined __SIZEOF_INT128__
     unsigned __int128 product = (unsigned __int128)a * b;
 
     return (uint64_t)(product >> 64) ^ (uint64_t)product;

@@ -21,9 +21,20 @@ static ALWAYS_INLINE unsigned bits_highest(uint64_t word)
     return 63U ^ (unsigned)__builtin_clzll(word);
 }
 
+/* The baseline of x86-64 has no instruction for it, and the compiler would call
+   a function: sums of neighbouring bits, pairs, and fours. */
 static ALWAYS_INLINE unsigned bits_count(uint64_t word)
 {
+#if defined __x86_64__ && !defined __POPCNT__
+    const uint64_t ones = ~UINT64_C(0);
+
+    word -= word >> 1 & ones / 3;
+    word = (word & ones / 5) + (word >> 2 & ones / 5);
+    word = (word + (word >> 4)) & ones / 17;
+    return (unsigned)((word * (ones / 255)) >> 56);
+#else
     return (unsigned)__builtin_popcountll(word);
+#endif
 }
 
 /* `count` ones from bit `first` on; 1 <= count, first + count <= 64. */

@@ -18,7 +18,9 @@
 NOINLINE void *face_malloc_slow(size_t bytes, const void *site);
 NOINLINE void *face_calloc_slow(size_t bytes, const void *site);
 NOINLINE void face_free_slow(void *p, const void *site);
-NOINLINE void face_free_large(struct record *slab, uintptr_t p);
+NOINLINE void *face_malloc_large(size_t bytes, const void *site,
+                                 struct heap *heap, size_t class);
+NOINLINE void face_free_large(struct record *slab, uintptr_t p, size_t unit);
 NOINLINE void face_event(struct record *slab);
 void *face_realloc(void *p, size_t bytes, const void *site);
 size_t face_usable_size(void *p, const void *site);
@@ -27,16 +29,20 @@ static ALWAYS_INLINE void *fast_malloc(size_t bytes)
 {
     struct heap *heap = thread_heap();
     size_t class;
+    bool large;
 
     if (likely(class_is_tabled(bytes)))
         class = class_from_table(bytes);
-    else if (likely(bytes <= CLASS_REQUEST_MAX))
+    else if (!SLOT_MAP && likely(bytes <= CLASS_REQUEST_MAX))
         class = class_by_arithmetic(bytes + CANARY_BYTES);
     else
         return face_malloc_slow(bytes, __builtin_return_address(0));
-    void *p = heap_take(heap, class, true);
+    void *p = heap_take(heap, class, true, &large);
     if (likely(p))
         return p;
+    if (large)
+        return face_malloc_large(bytes, __builtin_return_address(0), heap,
+                                 class);
     return face_malloc_slow(bytes, __builtin_return_address(0));
 }
 
@@ -72,7 +78,7 @@ static ALWAYS_INLINE void fast_free(void *pointer)
             return;
         }
         if (result == HEAP_PUT_LARGE) {
-            face_free_large(slab, p);
+            face_free_large(slab, p, unit);
             return;
         }
     }
@@ -111,7 +117,8 @@ static ALWAYS_INLINE void *fast_calloc(size_t count, size_t size)
         bytes = SIZE_MAX;
     if (likely(bytes - 1 < CLASS_TABLE_COUNT - 1)) {
         unsigned class = class_from_table(bytes);
-        void *p = heap_take(thread_heap(), class, true);
+        bool large;
+        void *p = heap_take(thread_heap(), class, true, &large);
         if (likely(p))
             return WRITE_CHECK && bytes <= SCRUB_WHOLE_BYTES - CANARY_BYTES
                 ? p : fast_clear(p, bytes);

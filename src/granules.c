@@ -9,7 +9,11 @@
 
 #include "die.h"
 
-enum { PROBES = 12 };
+enum {
+    PROBES = 12,
+    GROUP_RUN_MAX = 4, /* runs up to here are grouped */
+    GROUP_GRANULES = GRANULES_WORD / 2, /* so many in a word */
+};
 
 static uint64_t load(const uint64_t *word)
 {
@@ -150,22 +154,71 @@ static size_t sweep(struct granules *g, size_t from, size_t end, size_t count,
     return GRANULES_NONE;
 }
 
+static uint64_t next(uint64_t random)
+{
+    return random * UINT64_C(0x9E3779B97F4A7C15) + 1;
+}
+
+/* Below `bound`, by the upper half. */
+static size_t below(uint64_t random, size_t bound)
+{
+    return (size_t)(((random >> 32) * bound) >> 32);
+}
+
+/* Tries at random places of [first, first + places * count). */
+static size_t probe(struct granules *g, size_t first, size_t places,
+                    size_t count, uint64_t *random, bool *clean)
+{
+    for (unsigned i = 0; i < PROBES; i++) {
+        size_t index = first + below(*random, places) * count;
+        *random = next(*random);
+        if (granules_take_at(g, index, count, clean))
+            return index;
+    }
+    return GRANULES_NONE;
+}
+
+/* A word for short runs: the one in use, while it has room, or another one that
+   nobody is in. None: as many words as there are. */
+static size_t find_group(struct granules *g, size_t words, uint64_t *random)
+{
+    /* Relaxed: a preference; what it leads to is claimed. */
+    size_t group = __atomic_load_n(&g->group, __ATOMIC_RELAXED);
+
+    if (group < words
+        && bits_count(load(&g->words[group].used)) < GROUP_GRANULES)
+        return group;
+    for (unsigned i = 0; i < PROBES; i++) {
+        group = below(*random, words);
+        *random = next(*random);
+        if (load(&g->words[group].used) == 0) {
+            __atomic_store_n(&g->group, group, __ATOMIC_RELAXED);
+            return group;
+        }
+    }
+    return words;
+}
+
 static size_t take_random(struct granules *g, size_t window, size_t count,
                           uint64_t random, bool *clean)
 {
-    size_t places = window / count;
-
-    if (places == 0)
-        return GRANULES_NONE;
-    for (unsigned probe = 0; probe < PROBES; probe++) {
-        size_t index = (size_t)(((random >> 32) * places) >> 32) * count;
-        if (granules_take_at(g, index, count, clean))
-            return index;
-        random = random * UINT64_C(0x9E3779B97F4A7C15) + 1;
-    }
     size_t words = window / GRANULES_WORD;
-    size_t from = (size_t)(((random >> 32) * words) >> 32);
-    size_t index = sweep(g, from, words, count, clean);
+    size_t index = GRANULES_NONE;
+
+    if (window < count)
+        return GRANULES_NONE;
+    if (count <= GROUP_RUN_MAX) {
+        size_t group = find_group(g, words, &random);
+        if (group < words)
+            index = probe(g, group * GRANULES_WORD, GRANULES_WORD / count,
+                          count, &random, clean);
+    }
+    if (index == GRANULES_NONE)
+        index = probe(g, 0, window / count, count, &random, clean);
+    if (index != GRANULES_NONE)
+        return index;
+    size_t from = below(random, words);
+    index = sweep(g, from, words, count, clean);
 
     if (index == GRANULES_NONE)
         index = sweep(g, 0, words, count, clean);

@@ -34,15 +34,17 @@ struct granules {
     size_t taken;  /* used ones, about */
     size_t lost;   /* in the window, but their addresses were given back */
     size_t hint;   /* no free granule below this word, about */
+    size_t group;  /* RANDOM_ORDER: the word where short runs go just now */
 };
 
 #define GRANULES_NONE SIZE_MAX
 
 /*
  * Take `count` granules: a power of two up to 64 at a multiple of itself, or a
- * multiple of 64. With RANDOM_ORDER at a random place drawn from `random`,
- * else at the lowest. *clean: none of them was dirty. GRANULES_NONE: the
- * window has no such run.
+ * multiple of 64. With RANDOM_ORDER at a random place drawn from `random`
+ * (short runs at a random place of one word until that is half full, then of
+ * another random word: their metadata share pages), else at the lowest. *clean:
+ * none of them was dirty. GRANULES_NONE: the window has no such run.
  */
 size_t granules_take(struct granules *g, size_t count, uint64_t random,
                      bool *clean);

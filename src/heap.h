@@ -39,6 +39,7 @@
 enum {
     STOCK_SLOTS = ORDER_SLOTS_MAX, /* makes a stock 512 bytes */
     HEAP_COUNT_MAX = 1 << 19,
+    COLD_SLOTS = 32, /* a class that took fewer since the last tick is cold */
 };
 
 /* Slots at hand, in the order they will be handed out, last first. */
@@ -61,6 +62,7 @@ struct bin {
     struct record *asleep_last;
     uint32_t slabs;             /* owned ones, the current included */
     uint32_t taken;             /* slots that went into the stock: a clock */
+    uint32_t taken_before;      /* the same at the last tick */
     bool grows;                 /* the last slab was dismissed full */
 };
 
@@ -152,12 +154,14 @@ static ALWAYS_INLINE void *list_take(struct heap *heap, size_t class)
  * The next slot of the class, or NULL: verified, marked, armed. Its state bit
  * is clear: only slots that are free come into the stock, and only this
  * function sets it. NULL: there is none at hand, or it was written to while it
- * was free; then the stock is as it was. With `short_only` large slots are left
- * alone as well, so that a fast path calls nothing.
+ * was free; then the stock is as it was. With `short_only` slots that need more
+ * than a few instructions are left alone as well, and *large says so: a fast
+ * path calls nothing.
  */
 static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
-                                     bool short_only)
+                                     bool short_only, bool *large)
 {
+    *large = false;
     if (!SLOT_MAP)
         return list_take(heap, class);
     struct stock *stock = heap_stock(heap, class);
@@ -167,13 +171,12 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
     size_t slot_bytes = stock->slot_bytes;
     uint32_t offset = stock_offset(stock, count);
     uintptr_t slot = stock->base + offset;
-    bool large = false;
-    uint64_t dirt = scrub_short_sum(slot, slot_bytes, &large);
+    uint64_t dirt = scrub_short_sum(slot, slot_bytes, large);
     if (CANARY && !WRITE_CHECK)
-        large = !canary_stays(slot_bytes);
-    if (large && short_only)
+        *large = !canary_stays(slot_bytes);
+    if (*large && short_only)
         return NULL;
-    if (large && WRITE_CHECK)
+    if (*large && WRITE_CHECK)
         dirt = scrub_long_sum(slot, slot_bytes - CANARY_BYTES,
                               heap_line_draw(heap));
     if (unlikely(dirt != 0))
@@ -187,6 +190,9 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
         canary_write(&stock->slab->key, slot, slot_bytes);
     return (void *)slot;
 }
+
+_Static_assert(SCRUB_SHORT_BYTES + CANARY_BYTES < CLASS_FEW_BYTES,
+               "of a slab with few slots none is short");
 
 enum heap_put {
     HEAP_PUT_DONE,
@@ -212,18 +218,25 @@ static ALWAYS_INLINE enum heap_put heap_put(struct record *slab, uintptr_t p,
     if (!scrub_short(p, slot_bytes))
         return HEAP_PUT_LARGE;
     exact_store(state, closed, unit);
-    return unlikely(slab_put(slab, p)) ? HEAP_PUT_EVENT : HEAP_PUT_DONE;
+    return unlikely(slab_put(slab, p, SCRUB)) ? HEAP_PUT_EVENT : HEAP_PUT_DONE;
 }
 
-/* The rest of it. True: heap_event is due. */
-static inline bool heap_put_large(struct record *slab, uintptr_t p)
+/* Does the program hardly use this class just now? */
+static inline bool heap_is_cold(const struct heap *heap,
+                                const struct record *slab)
 {
-    uint64_t *state = slab_state_words(slab);
-    size_t unit = (p - slab->base) >> UNIT_SHIFT;
+    const struct bin *bin = &heap->bin[record_class(slab)];
 
-    scrub_large(p, slab->slot_bytes - CANARY_BYTES);
+    return bin->taken - bin->taken_before < COLD_SLOTS;
+}
+
+/* The rest of it, for a heap's own slab. True: heap_event is due. */
+static inline bool heap_put_large(const struct heap *heap, struct record *slab,
+                                  uintptr_t p, uint64_t *state, size_t unit)
+{
+    scrub_large(p, slab->slot_bytes - CANARY_BYTES, heap_is_cold(heap, slab));
     exact_store(state, exact_closed(exact_load(state, unit), unit), unit);
-    return slab_put(slab, p);
+    return slab_put(slab, p, false);
 }
 
 /* --- heap_alloc.c ------------------------------------------------------ */

@@ -100,8 +100,9 @@ void *heap_allocate_small(struct heap *heap, unsigned class,
                           struct die_call call)
 {
     void *slot;
+    bool large;
 
-    while (!(slot = heap_take(heap, class, false))) {
+    while (!(slot = heap_take(heap, class, false, &large))) {
         if (SLOT_MAP && heap_stock(heap, class)->count != 0) {
             heap_give_up(heap, class);
             continue;

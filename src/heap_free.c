@@ -26,8 +26,7 @@ static void report(const struct record *slab, uintptr_t p,
         facts = slab_facts(slab, p, call);
         if (offset % slab->slot_bytes != 0)
             facts.detail = "inside an object";
-        else if (!shares_large(slab)
-                 && offset / slab->slot_bytes >= slab->fresh)
+        else if (slab_never_had(slab, offset / slab->slot_bytes))
             facts.detail = "never allocated";
         else
             kind = DIE_DOUBLE_FREE;
@@ -129,14 +128,15 @@ static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
                      struct die_call call)
 {
     uint64_t *state = slab_state_words(slab);
+    size_t unit = (p - slab->base) >> UNIT_SHIFT;
 
     if (p % UNIT_BYTES != 0)
         return report(slab, p, call);
-    switch (heap_put(slab, p, state, (p - slab->base) >> UNIT_SHIFT)) {
+    switch (heap_put(slab, p, state, unit)) {
     case HEAP_PUT_DONE:
         return;
     case HEAP_PUT_LARGE:
-        if (heap_put_large(slab, p))
+        if (heap_put_large(heap, slab, p, state, unit))
             heap_settle(heap, slab);
         return;
     case HEAP_PUT_EVENT:
@@ -174,7 +174,7 @@ static void take_one(struct record *slab, uint64_t *state, size_t unit,
         return;
     }
     exact_store(state, exact_closed(word, unit), unit);
-    slab_put(slab, slot);
+    slab_put(slab, slot, false);
 }
 
 /* Strict mode: every pending bit of the slab. */

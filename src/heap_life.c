@@ -111,8 +111,12 @@ void heap_shorten(struct heap *heap, unsigned class, uint32_t keep)
 
     if (count <= keep)
         return;
-    /* They are free by their state; only the counts must hear of it. */
+    /* They are free by their state; the counts must hear of it, and where slots
+       are few the word of those that were freed. */
     stock->count = keep;
+    compiler_fence();
+    for (uint32_t i = keep; shares_few(stock->slot_bytes) && i < count; i++)
+        shares_add_few(stock->slab, stock_offset(stock, i) >> UNIT_SHIFT);
     heap->taken -= count - keep;
     stock->slab->until -= count - keep;
 }
@@ -211,6 +215,8 @@ void heap_tick(struct heap *heap)
     if (now - heap->last_tick_ms < TICK_MS)
         return;
     heap->last_tick_ms = now;
+    for (unsigned class = 0; class < CLASS_COUNT; class++)
+        heap->bin[class].taken_before = heap->bin[class].taken;
     heap_post_all(heap);
     release_idle(heap, now, false);
     /* One thread in a period looks after the arenas. */

@@ -200,7 +200,7 @@ bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state,
     heap_unlist(heap, slab);
     /* First nobody takes the fast path any more, then others may claim. */
     slab_own(slab, NULL);
-    slab->state = (uint16_t)state;
+    slab->state = (uint8_t)state;
     switch (mail_let_go(slab, 0, pool, noted)) {
     case MAIL_KEPT:
         slab->state = SLAB_IDLE;

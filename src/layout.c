@@ -31,7 +31,7 @@ void layout_make(struct layout *layout, size_t slab_bytes, size_t span_bytes,
         [PART_SPAN_WORDS] = word_bytes(spans),
         [PART_RECORDS] = (slabs + spans) * sizeof(struct record),
         [PART_STATE] = SLOT_MAP ? bits : 0,
-        [PART_BATCH] = SLOT_MAP ? bits : 0,
+        [PART_BATCH] = SLOT_MAP ? BATCH_PARTS * bits : 0,
         [PART_PENDING] = STRICT_REMOTE ? bits : 0,
         /* Small arenas need room for a few hundred heaps all the same. */
         [PART_HEAPS] = !first ? 0

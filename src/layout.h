@@ -26,6 +26,10 @@ enum {
     LAYOUT_GUARD_PAGES = GUARD_PAGES ? 4 : 0,
 };
 
+/* For each bit of the state one of the batch, and one more that says which
+   slots have settled. */
+enum { BATCH_PARTS = DELAYED_REUSE ? 2 : 1 };
+
 enum layout_part {
     PART_SLAB_WORDS,
     PART_SPAN_WORDS,

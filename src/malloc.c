@@ -104,14 +104,22 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
     return p ? p : face_no_memory();
 }
 
+/* Map mode: slots that are checked by more than a few instructions. */
+void *face_malloc_large(size_t bytes, const void *site, struct heap *heap,
+                        size_t class)
+{
+    bool large;
+    void *p = heap_take(heap, class, false, &large);
+
+    return likely(p) ? p : malloc_anew(bytes, site);
+}
+
 void *face_malloc_slow(size_t bytes, const void *site)
 {
-    /* In map mode what is too large for the fast path. */
-    if (SLOT_MAP && likely(bytes <= CLASS_REQUEST_MAX)) {
-        void *p = heap_take(thread_heap(), class_of_request(bytes), false);
-        if (likely(p))
-            return p;
-    }
+    /* In map mode what the table does not know. */
+    if (SLOT_MAP && bytes <= CLASS_REQUEST_MAX && !class_is_tabled(bytes))
+        return face_malloc_large(bytes, site, thread_heap(),
+                                 class_by_arithmetic(bytes + CANARY_BYTES));
     return malloc_anew(bytes, site);
 }
 
@@ -199,9 +207,9 @@ void face_free_slow(void *p, const void *site)
     free_named(p, call);
 }
 
-void face_free_large(struct record *slab, uintptr_t p)
+void face_free_large(struct record *slab, uintptr_t p, size_t unit)
 {
-    if (unlikely(heap_put_large(slab, p)))
+    if (unlikely(heap_put_large(thread_heap(), slab, p, MAP->state, unit)))
         face_event(slab);
 }
 

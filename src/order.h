@@ -33,14 +33,14 @@ static inline uint32_t order_draw(union order_noise *noise, uint32_t count,
 }
 
 /* Put `value` at a random place among slots[0 .. count], of which the first
-   `count` are filled. */
+   `count` are filled; the noise is that of order_draw. */
 static ALWAYS_INLINE void order_insert(uint32_t *slots, uint32_t count,
                                        uint32_t value,
-                                       const union order_noise *noise)
+                                       const uint8_t *noise)
 {
     if (RANDOM_ORDER) {
         uint16_t random;
-        __builtin_memcpy(&random, noise->byte + count, sizeof random);
+        __builtin_memcpy(&random, noise + count, sizeof random);
         uint32_t at = (random * (count + 1)) >> 16;
         slots[count] = slots[at];
         slots[at] = value;
@@ -59,7 +59,7 @@ static inline void order_shuffle(uint32_t *slots, uint32_t count,
         return;
     order_draw(&noise, 0, count, stream);
     for (uint32_t i = 0; i < count; i++)
-        order_insert(slots, i, slots[i], &noise);
+        order_insert(slots, i, slots[i], noise.byte);
 }
 
 #endif

@@ -39,7 +39,7 @@ enum { SHARE_COUNT = 4 };
 struct shares {
     uint16_t left[SHARE_COUNT];  /* slots that are gathered and not out */
     uint16_t stamp[SHARE_COUNT]; /* when they were gathered */
-    uint64_t mask;               /* which slots belong to which share */
+    uint64_t freed;              /* few slots: those freed since then */
 };
 
 struct record {
@@ -69,8 +69,9 @@ struct record {
             uint32_t slots;     /* capacity */
             uint32_t until;     /* frees until the next change of state */
             uint32_t rest;      /* used slots = until + rest */
-            uint16_t state;     /* enum slab_state: see slab.h */
-            uint16_t wake;      /* free slots that make a slab worth a refill */
+            uint8_t state;      /* enum slab_state: see slab.h */
+            uint8_t wake;       /* free slots that make a slab worth a refill */
+            uint16_t asleep;    /* sleepers, four bits a share: shares.c */
             uint32_t pool_next; /* place of the next in the pool: pool.h */
         } __attribute__((aligned(CACHE_LINE_BYTES)));
         struct {

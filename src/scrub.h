@@ -23,6 +23,7 @@ enum {
     SCRUB_CHECK_BYTES = 80,  /* the same for the check */
     SCRUB_LINE_BYTES = 64,
     SCRUB_PURGE_BYTES = 128 << 10, /* from here on by giving pages back */
+    SCRUB_COLD_BYTES = 8 << 10, /* the same of a class that is hardly used */
     SCRUB_WORD_BYTES = 8,
 };
 
@@ -32,18 +33,28 @@ static ALWAYS_INLINE void scrub_store(uintptr_t at, unsigned pairs)
         ((scrub_pair *)at)[i] = (scrub_pair){ 0, 0 };
 }
 
-/* Large slots wait long for their reuse: their pages go back meanwhile. Under
-   mlockall the kernel refuses; then zeros must be written. */
-static inline void scrub_large(uintptr_t slot, size_t usable)
+/*
+ * Large slots wait long for their reuse: their pages go back meanwhile. So do
+ * those of smaller ones, if the class is `cold`: few of it are used, and what
+ * rests would be most of the program's memory. Under mlockall the kernel
+ * refuses; then zeros must be written.
+ */
+static inline void scrub_large(uintptr_t slot, size_t usable, bool cold)
 {
+    uintptr_t end = slot + usable;
+
     if (!SCRUB)
         return;
-    size_t pages = align_down(usable, os_page_bytes());
-
-    if (usable < SCRUB_PURGE_BYTES - CANARY_BYTES
-        || slot % os_page_bytes() != 0 || !os_purge((void *)slot, pages))
-        pages = 0;
-    __builtin_memset((void *)(slot + pages), 0, usable - pages);
+    if (usable >= SCRUB_PURGE_BYTES - CANARY_BYTES
+        || (cold && usable >= SCRUB_COLD_BYTES)) {
+        uintptr_t from = align_up(slot, os_page_bytes());
+        uintptr_t to = align_down(end, os_page_bytes());
+        if (from < to && os_purge((void *)from, to - from)) {
+            __builtin_memset((void *)slot, 0, from - slot);
+            slot = to;
+        }
+    }
+    __builtin_memset((void *)slot, 0, end - slot);
 }
 
 /*
@@ -83,7 +94,7 @@ static ALWAYS_INLINE bool scrub_short(uintptr_t slot, size_t slot_bytes)
 static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)
 {
     if (!scrub_short(slot, slot_bytes))
-        scrub_large(slot, slot_bytes - CANARY_BYTES);
+        scrub_large(slot, slot_bytes - CANARY_BYTES, false);
 }
 
 /* One to five words from here on, in one sum; `words` is constant. Written out,

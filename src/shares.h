@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shares.h - which free slots of a slab come next.
+ * shares.h - which free slots of a slab are handed out next, and in which
+ * order.
  *
- * What is free is said by the state bits alone (exact.h); nothing of ours is
- * in a free slot but zeros and its canary. The slots of a slab are divided
- * into four shares: quarters of its addresses where there are many slots, else
- * four sets that a random mask chooses. A share is gathered: what is free of
- * it at that moment gets a bit in a second array, the batch. It rests until
- * `delay` further slots of the class were taken by the heap, and is then handed
- * out in random order. What is freed meanwhile belongs to the next gathering.
- * So a freed slot waits for at least `delay` allocations, while the other
- * shares serve.
+ * Nothing is stored in a free slot. The idea: free slots are *gathered* into
+ * one of four shares, which rests until the heap took `delay` further slots of
+ * the class, and is then handed out in random order. What is freed meanwhile
+ * belongs to the next gathering. So a freed slot waits for at least `delay`
+ * allocations. Of the shares that rested enough the youngest comes first: who
+ * allocates and frees in turn goes round in few slots, and what was freed
+ * before he began is left alone.
  *
- * Slots that were never handed out lie beyond `fresh` and are in no share yet.
+ * A slot that was live at an earlier gathering, or when fresh slots were taken,
+ * has *settled*. When it is freed it is a *sleeper*: it is not gathered until
+ * so many wait that it would be a waste. So who frees an object that lived
+ * long does not see its address again by allocating and freeing, however
+ * often he does.
+ *
+ * Where slots are many, the shares are quarters of the slab's addresses, and
+ * what is free of a quarter is read off the state bits, into a second array of
+ * bits, the batch. Where they are few (sizeclass.h), one word has a bit for
+ * each slot that was freed, and gathering takes the word as it is.
+ *
+ * Slots that were never handed out are in no share: those beyond `fresh`, or,
+ * where each is a page or more, those in a word of their own.
  *
  * Invariants:
- * - A bit of the batch is set only at the start of a slot that is free and not
- *   in a stock; left[i] is the number of them in share i.
+ * - A bit of the batch stands for a slot that is free and not in a stock;
+ *   left[i] is the number of them in share i.
  * - Only the slab's owner calls anything here.
  */
 #ifndef MERLON_SHARES_H
@@ -25,11 +36,7 @@
 #include "die.h"
 #include "exact.h"
 #include "order.h"
-
-enum {
-    SHARES_LARGE_BYTES = 4096,
-    SHARES_STEP_SHIFT = 48, /* the step is in the high bits of the mask */
-};
+#include "sizeclass.h"
 
 /* Where slots are put: byte offsets in the slab, XORed with the pad. */
 struct hand {
@@ -40,40 +47,38 @@ struct hand {
     union order_noise noise;
 };
 
-/* The slot that makes the hand one more than `count`. */
-static ALWAYS_INLINE void hand_put(const struct hand *hand, uint32_t count,
-                                   uint32_t offset)
+static ALWAYS_INLINE bool shares_few(uint32_t slot_bytes)
 {
-    order_insert(hand->slots, count, offset ^ hand->pad, &hand->noise);
+    return SLOT_MAP && slot_bytes >= CLASS_FEW_BYTES;
 }
 
-/* Slots of a page and more: an untouched one costs nothing. */
+/* Slots of a page and more: an untouched one costs nothing, so that fresh ones
+   are taken from all over the slab. */
 static inline bool shares_large(const struct record *slab)
 {
-    return SLOT_MAP && slab->slot_bytes >= SHARES_LARGE_BYTES;
+    return RANDOM_ORDER && slab->slot_bytes >= CLASS_LARGE_BYTES
+        && shares_few(slab->slot_bytes);
 }
 
-/*
- * Where the slot lies that is number `i` of the order in which fresh slots are
- * handed out. Large ones are taken from all over the slab: by steps that have
- * no divisor in common with their number.
- */
-static inline uint32_t shares_place(struct record *slab, uint32_t i)
+/* Bits of the slots that were never handed out; large slots. */
+uint64_t shares_virgins(const struct record *slab);
+
+/* Few slots: this one is free. Its state bit was cleared before, so that a
+   fork in between loses it at worst. */
+static inline void shares_add_few(struct record *slab, size_t unit)
 {
-    if (!RANDOM_ORDER || !shares_large(slab))
-        return i;
-    return i * (uint32_t)(record_shares(slab)->mask >> SHARES_STEP_SHIFT)
-        % slab->slots;
+    record_shares(slab)->freed |=
+        UINT64_C(1) << class_slot_index(record_class(slab), unit);
 }
 
-/* Nothing is gathered; `mask` is random. */
-void shares_open(struct record *slab, uint64_t mask);
+/* Nothing is gathered, and all slots are fresh. */
+void shares_open(struct record *slab);
 
-/* Gather every share that has nothing left; all rest from `now` on, or have
-   rested enough. */
+/* Gather what waits, if there is a share for it; all rest from `now` on, or
+   have rested enough. */
 void shares_rest(struct record *slab, uint32_t now, bool rested);
 
-/* Forget the batch: the slab's memory is to be used otherwise. */
+/* Forget everything: the slab's memory is to be used otherwise. */
 void shares_clear(struct record *slab);
 
 /* Slots that are gathered. */
@@ -86,5 +91,17 @@ uint32_t shares_left(struct record *slab);
  */
 void shares_take(struct record *slab, struct hand *hand, uint32_t now,
                  uint32_t delay, uint32_t least, struct die_call call);
+
+/* Add `count` slots that were never handed out to the hand; there are so many,
+   and there is room. */
+void shares_take_fresh(struct record *slab, struct hand *hand,
+                       uint32_t count);
+
+/*
+ * In a short hand two neighbours would often come one after the other: then the
+ * second changes its place with another one, drawn at random. What the hand has
+ * below `from` was seen to before.
+ */
+void shares_part(const struct record *slab, struct hand *hand, uint32_t from);
 
 #endif

@@ -24,11 +24,29 @@ const uint8_t class_table[CLASS_TABLE_COUNT] = {
     ROW256(0), ROW256(256), ROW256(512), ROW256(768), CLASS(1024),
 };
 
+/* Rounded up. The inverse of one unit would need 33 bits; nobody asks. */
+#define INVERSE(units)                                                       \
+    ((uint32_t)((units) == 1 ? 0                                             \
+                : ((UINT64_C(1) << 32) + (units) - 1) / (units)))
+#define INVERSES(step)                                                       \
+    INVERSE(9ULL << (step)), INVERSE(10ULL << (step)),                       \
+        INVERSE(11ULL << (step)), INVERSE(12ULL << (step)),                  \
+        INVERSE(13ULL << (step)), INVERSE(14ULL << (step)),                  \
+        INVERSE(15ULL << (step)), INVERSE(16ULL << (step))
+
+const uint32_t class_inverse[CLASS_COUNT] = {
+    INVERSE(1), INVERSE(2), INVERSE(3), INVERSE(4),
+    INVERSE(5), INVERSE(6), INVERSE(7), INVERSE(8),
+    INVERSES(0), INVERSES(1), INVERSES(2), INVERSES(3), INVERSES(4),
+    INVERSES(5), INVERSES(6), INVERSES(7), INVERSES(8), INVERSES(9),
+    INVERSES(10),
+};
+_Static_assert(CLASS_DOUBLINGS == 11, "a row of inverses for each doubling");
+
 unsigned class_slab_granules(unsigned class)
 {
     size_t slot_bytes = class_slot_bytes(class);
-    bool many = RANDOM_ORDER && slot_bytes <= CLASS_SLOTS_WANTED_BYTES;
-    size_t slots = many ? CLASS_SLOTS_WANTED : 8;
+    size_t slots = RANDOM_ORDER ? CLASS_SLOTS_WANTED : 8;
     size_t granules = bits_round_up_power(slots * slot_bytes) >> GRANULE_SHIFT;
 
     return granules == 0 ? 1 : (unsigned)size_min(granules, SLAB_GRANULES_MAX);
@@ -40,8 +58,11 @@ unsigned class_slab_slots(unsigned class, size_t guard_bytes)
     size_t slot_bytes = class_slot_bytes(class);
     size_t slots = (bytes - guard_bytes) / slot_bytes;
 
-    if (RANDOM_ORDER && slot_bytes >= CLASS_SLOTS_MANY_BYTES)
-        slots = size_min(slots, CLASS_SLOTS_WANTED);
+    /* What rests is resident: of large slots no more than need be. */
+    if (RANDOM_ORDER && slot_bytes >= CLASS_LARGE_BYTES)
+        slots = size_min(slots, CLASS_LARGE_SLOTS);
+    if (slot_bytes >= CLASS_FEW_BYTES)
+        slots = size_min(slots, CLASS_FEW_SLOTS_MAX);
     return (unsigned)slots;
 }
 

@@ -30,12 +30,15 @@ enum {
 
     SLAB_GRANULES_MAX = 64,
 
-    /* With a random order a slab has this many slots, up to 64 KiB each: two
-       allocations in a row are neighbours by a chance of 2 in so many. Small
-       address spaces cannot afford it. */
-    CLASS_SLOTS_WANTED = sizeof(void *) == 8 ? 72 : 32,
-    CLASS_SLOTS_WANTED_BYTES = 64 << 10,
-    CLASS_SLOTS_MANY_BYTES = 1 << 10, /* from here on it has no more */
+    /* With a random order a slab has at least this many slots, if it can: half
+       of them rest while the others serve, at least 16 (shares.h). */
+    CLASS_SLOTS_WANTED = 34, /* 32, and what the guard takes */
+    /* Slots from here on are few: one bit for each fits into a word. */
+    CLASS_FEW_BYTES = GRANULE_BYTES / 64,
+    CLASS_FEW_SLOTS_MAX = 64,
+    /* Slots of a page and more: an untouched one costs nothing. */
+    CLASS_LARGE_BYTES = 4096,
+    CLASS_LARGE_SLOTS = 32,
 };
 
 /*
@@ -85,6 +88,16 @@ static ALWAYS_INLINE unsigned class_of_request(size_t request)
 
 /* Granules of a slab of this class: a power of two <= SLAB_GRANULES_MAX. */
 unsigned class_slab_granules(unsigned class);
+
+/* Units of a slot of this class, inverted: for class_slot_index. */
+extern const uint32_t class_inverse[CLASS_COUNT];
+
+/* The number of the slot that begins at this unit of a slab of the class. Not
+   for slots of a single unit; exact where a slot begins. */
+static ALWAYS_INLINE unsigned class_slot_index(unsigned class, size_t unit)
+{
+    return (unsigned)((uint64_t)unit * class_inverse[class] >> 32);
+}
 
 /* Slots of a slab of this class; the guard at its end is left out. */
 unsigned class_slab_slots(unsigned class, size_t guard_bytes);

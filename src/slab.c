@@ -8,13 +8,12 @@
 #include "guard.h"
 
 enum {
-    STRETCH_BYTES = 8192, /* fresh slots are touched about this much at once */
-    STRETCH_SLOTS = 32,
-    STRETCH_LARGE_BYTES = 64 << 10, /* of slots of a page or more */
-    /* What rests is resident: of large slots fewer must do. */
-    REST_BYTES_MAX = 64 << 10,
+    /* Fresh slots are touched about this much at once. */
+    STRETCH_BYTES = 4096,
+    STRETCH_SLOTS = 16,
+    /* Slots of a page or more: an order of some length costs nothing. */
+    STRETCH_LARGE_SLOTS = 16,
     REST_SLOTS_MIN = 16,
-    REST_LARGE_MIN = 4,
 };
 
 uint64_t *slab_state_words(const struct record *slab)
@@ -29,7 +28,14 @@ uint64_t *slab_pending_words(const struct record *slab)
 
 uint64_t *slab_batch_words(const struct record *slab)
 {
-    return record_bits(arena_at(slab->arena)->batch, record_index(slab));
+    return record_bits(arena_at(slab->arena)->batch,
+                       BATCH_PARTS * record_index(slab));
+}
+
+uint64_t *slab_settled_words(const struct record *slab)
+{
+    return record_bits(slab_batch_words(slab),
+                       class_slab_granules(record_class(slab)));
 }
 
 /* Under isolation a slab that was not purged meanwhile is as it was left: its
@@ -45,16 +51,17 @@ static void open_anew(struct record *slab, unsigned class,
 {
     if (SLOT_MAP && slab->tenant == class + 1)
         shares_clear(slab);
+    slab->tenant = (uint8_t)(class + 1);
     slab->slot_bytes = (uint32_t)class_slot_bytes(class);
     slab->slots = class_slab_slots(class, guard_slab_bytes());
     slab->fresh = 0;
-    slab->wake = (uint16_t)size_max(1, size_min(slab->slots / 8, 32));
+    slab->wake = (uint8_t)size_max(1, size_min(slab->slots / 8, 32));
     if (SLAB_KEY) {
         slab->key.word[0] = stream_draw(stream);
         slab->key.word[1] = stream_draw(stream);
     }
     if (SLOT_MAP)
-        shares_open(slab, RANDOM_STREAM ? stream_draw(stream) : ~0ULL / 3);
+        shares_open(slab);
     else
         slab->list = NULL;
 }
@@ -91,26 +98,37 @@ void slab_own(struct record *slab, struct heap *owner)
         __atomic_store_n(&slab[i].owner, owner, __ATOMIC_RELAXED);
 }
 
+/* One free slot, and what it should be. */
+static void verify_slot(struct record *slab, uintptr_t slot, bool wipe,
+                        uint32_t *draw, struct die_call call)
+{
+    bool whole = !canary_stays(slab->slot_bytes)
+        || canary_is_whole(&slab->key, slot, slab->slot_bytes);
+
+    if (wipe)
+        canary_clear(slot, slab->slot_bytes);
+    if (likely(scrub_is_whole(slot, slab->slot_bytes, draw)
+               && (!WRITE_CHECK || whole)))
+        return;
+    struct die_facts facts = slab_facts(slab, slot, call);
+    facts.detail = wipe ? "noticed when the slab was given back"
+        : "noticed when the slab's pages were given back";
+    if (wipe)
+        __builtin_memset((void *)slot, 0, slab->slot_bytes);
+    die(DIE_WRITE_AFTER_FREE, &facts);
+}
+
 void slab_verify(struct record *slab, bool wipe, struct die_call call)
 {
-    uint32_t draw = SLOT_MAP ? (uint32_t)record_shares(slab)->mask : 0;
+    bool large = shares_large(slab);
+    uint64_t virgins = large ? shares_virgins(slab) : 0;
+    uint32_t count = large ? slab->slots : slab->fresh;
+    uint32_t draw = (uint32_t)slab->base ^ slab->fresh;
 
-    for (uint32_t i = 0; SCRUB && i < slab->fresh; i++) {
-        uintptr_t slot = slab->base
-            + (size_t)shares_place(slab, i) * slab->slot_bytes;
-        bool whole = !canary_stays(slab->slot_bytes)
-            || canary_is_whole(&slab->key, slot, slab->slot_bytes);
-        if (wipe)
-            canary_clear(slot, slab->slot_bytes);
-        if (unlikely(!scrub_is_whole(slot, slab->slot_bytes, &draw)
-                     || (WRITE_CHECK && !whole))) {
-            struct die_facts facts = slab_facts(slab, slot, call);
-            facts.detail = wipe ? "noticed when the slab was given back"
-                : "noticed when the slab's pages were given back";
-            if (wipe)
-                __builtin_memset((void *)slot, 0, slab->slot_bytes);
-            die(DIE_WRITE_AFTER_FREE, &facts);
-        }
+    for (uint32_t i = 0; SCRUB && i < count; i++) {
+        if (!large || (virgins >> i & 1) == 0)
+            verify_slot(slab, slab->base + (size_t)i * slab->slot_bytes, wipe,
+                        &draw, call);
     }
     if (SLOT_MAP && wipe) {
         shares_clear(slab);
@@ -137,35 +155,37 @@ void slab_close(struct record *slab)
     }
 }
 
+bool slab_never_had(const struct record *slab, size_t number)
+{
+    if (shares_large(slab))
+        return number >= slab->slots
+            || (shares_virgins(slab) >> number & 1) != 0;
+    return number >= slab->fresh;
+}
+
 uint32_t slab_delay(const struct record *slab)
 {
     if (!DELAYED_REUSE)
         return 0;
-    size_t most = REST_BYTES_MAX / slab->slot_bytes;
-    size_t least = shares_large(slab) ? REST_LARGE_MIN : REST_SLOTS_MIN;
-
-    return (uint32_t)size_max(size_min(slab->slots / 2, most), least);
+    return (uint32_t)size_max(slab->slots / 2, REST_SLOTS_MIN);
 }
 
-/* The next stretch of slots that nobody has touched yet. */
+/* How many of the slots that nobody has touched yet come next. */
 static uint32_t stretch(const struct record *slab, uint32_t room, bool grows)
 {
     size_t left = slab->slots - slab->fresh;
-    size_t count = size_max(STRETCH_BYTES / slab->slot_bytes, STRETCH_SLOTS);
-
-    /* Large slots share no page, and lie all over the slab anyway. */
-    if (shares_large(slab) && !grows) {
-        count = size_max(STRETCH_LARGE_BYTES / slab->slot_bytes, 2);
-        return (uint32_t)size_min(size_min(count, left), room);
-    }
+    size_t count = STRETCH_LARGE_SLOTS;
 
     /* The stretch doubles as the class grows: few pages for few objects, but
        of many objects no two in a row are likely to be neighbours. */
-    count = grows ? room : size_max(count, slab->fresh);
-    /* No small rest that would have to stand for itself. */
-    if (left < count + STRETCH_SLOTS)
-        count = left;
-    return (uint32_t)size_min(count, room);
+    if (!shares_large(slab)) {
+        count = size_max(STRETCH_BYTES / slab->slot_bytes, STRETCH_SLOTS);
+        count = grows ? room : size_max(count, slab->fresh);
+        /* No small rest that would have to stand for itself. */
+        if (left < count + STRETCH_SLOTS)
+            count = left;
+    }
+    return (uint32_t)size_min(size_min(count, left), room);
 }
 
 /*
@@ -201,20 +221,16 @@ static void take_fresh(struct record *slab, struct hand *hand, bool grows,
                        struct die_call call)
 {
     uint32_t count = stretch(slab, hand->room - hand->count, grows);
-    uint32_t first = slab->fresh;
-    bool small = canary_stays(slab->slot_bytes);
+    uint32_t first = slab->fresh, size = slab->slot_bytes;
 
-    order_draw(&hand->noise, hand->count, count, hand->stream);
-    if (WRITE_CHECK && small)
-        touch(slab, slab->fresh, count);
-    slab->fresh += count;
     /* Their state bits are zero, and so is their memory. */
-    for (uint32_t i = first; i < slab->fresh; i++) {
-        uint32_t offset = shares_place(slab, i) * slab->slot_bytes;
-        if (small)
-            arm(slab, slab->base + offset, call);
-        hand_put(hand, hand->count++, offset);
+    if (canary_stays(size)) {
+        if (WRITE_CHECK)
+            touch(slab, first, count);
+        for (uint32_t i = first; i < first + count; i++)
+            arm(slab, slab->base + (uintptr_t)i * size, call);
     }
+    shares_take_fresh(slab, hand, count);
 }
 
 void slab_take(struct record *slab, struct hand *hand, uint32_t now,
@@ -228,6 +244,7 @@ void slab_take(struct record *slab, struct hand *hand, uint32_t now,
     shares_take(slab, hand, now, delay, least, call);
     if (hand->count == before && slab->fresh < slab->slots)
         take_fresh(slab, hand, grows, call);
+    shares_part(slab, hand, before);
     slab->until += hand->count - before;
 }
 

@@ -75,6 +75,9 @@ static inline bool slab_is_ready(const struct record *slab)
     return slab->fresh < slab->slots || slab_queued(slab) >= slab->wake;
 }
 
+/* Was the slot of this number never handed out? */
+bool slab_never_had(const struct record *slab, size_t number);
+
 /* For how many allocations of its class a freed slot rests. */
 uint32_t slab_delay(const struct record *slab);
 
@@ -82,7 +85,9 @@ uint32_t slab_delay(const struct record *slab);
 uint64_t *slab_state_words(const struct record *slab);
 uint64_t *slab_pending_words(const struct record *slab);
 
+/* What is gathered, and behind it which slots have settled: shares.h. */
 uint64_t *slab_batch_words(const struct record *slab);
+uint64_t *slab_settled_words(const struct record *slab);
 
 /*
  * Fill the hand with free slots that rested long enough, or with a stretch of
@@ -107,13 +112,16 @@ static inline uint32_t slab_list_length(const struct record *slab)
     return length;
 }
 
-/* A slot back. It was checked, scrubbed, and its state closed. True: `until`
-   has come to zero. */
-static ALWAYS_INLINE bool slab_put(struct record *slab, uintptr_t slot)
+/* A slot back. It was checked, scrubbed, and its state closed; `short_only`: it
+   is none of few. True: `until` has come to zero. */
+static ALWAYS_INLINE bool slab_put(struct record *slab, uintptr_t slot,
+                                   bool short_only)
 {
     if (!SLOT_MAP) {
         *(user_word **)slot = slab->list;
         slab->list = (user_word *)slot;
+    } else if (!short_only && shares_few(slab->slot_bytes)) {
+        shares_add_few(slab, (slot - slab->base) >> UNIT_SHIFT);
     }
     return unlikely(--slab->until == 0);
 }

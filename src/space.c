@@ -120,8 +120,8 @@ bool space_grow(struct arena *arena, struct granules *g, size_t to)
         return false;
     if (SLOT_MAP && !spans
         && (!commit_range(arena->state, from * bit_bytes, to * bit_bytes)
-            || !commit_range(arena->batch, from * bit_bytes,
-                             to * bit_bytes)))
+            || !commit_range(arena->batch, from * BATCH_PARTS * bit_bytes,
+                             to * BATCH_PARTS * bit_bytes)))
         return false;
     if (STRICT_REMOTE && !spans
         && !commit_range(arena->pending, from * bit_bytes, to * bit_bytes))

@@ -92,7 +92,8 @@ static void yield_slabs(struct arena *arena, size_t old, size_t kept)
                 sizeof(struct record)), kept, old);
     if (SLOT_MAP) {
         cut(area_of(arena->state, arena->batch, bits), kept, old);
-        cut(area_of(arena->batch, arena->pending, bits), kept, old);
+        cut(area_of(arena->batch, arena->pending, BATCH_PARTS * bits), kept,
+            old);
     }
     if (STRICT_REMOTE)
         cut(area_of(arena->pending, arena->heaps, bits), kept, old);
@@ -281,7 +282,8 @@ size_t space_idle_bytes(const struct arena *arena)
         + __atomic_load_n(&arena->spans.lost, __ATOMIC_RELAXED);
     size_t idle = granules > taken ? granules - taken : 0;
     size_t meta = sizeof(struct record) + BIT_WORDS_PER_GRANULE
-        * sizeof(uint64_t) * (size_t)(2 * SLOT_MAP + STRICT_REMOTE);
+        * sizeof(uint64_t)
+        * (size_t)((1 + BATCH_PARTS) * SLOT_MAP + STRICT_REMOTE);
 
     return (idle << GRANULE_SHIFT) + granules * meta
         + (arena == arena_at(0) ? MAP->sample_bytes : 0)

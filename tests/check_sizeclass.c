@@ -111,11 +111,29 @@ START_TEST(slabs_hold_their_slots)
             size_t slots = class_slab_slots(class, guards[i]);
             ck_assert_uint_ge(slots, 4);
             ck_assert_uint_le(slots * slot + guards[i], bytes);
-            /* Large slots are no more than a random order needs. */
-            if (RANDOM_ORDER && slot >= CLASS_SLOTS_MANY_BYTES
-                && slots == CLASS_SLOTS_WANTED)
+            /* Large slots are no more than a random order needs, few no more
+               than a word has bits. */
+            if (RANDOM_ORDER && slot >= CLASS_LARGE_BYTES
+                && slots == CLASS_LARGE_SLOTS)
                 continue;
+            if (slot >= CLASS_FEW_BYTES && slots == CLASS_FEW_SLOTS_MAX)
+                continue;
+            ck_assert(slot < CLASS_FEW_BYTES || slots < CLASS_FEW_SLOTS_MAX);
             ck_assert_uint_gt((slots + 1) * slot + guards[i], bytes);
+        }
+    }
+}
+END_TEST
+
+START_TEST(slots_have_numbers)
+{
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        size_t units = class_slot_bytes(class) >> UNIT_SHIFT;
+        unsigned slots = class_slab_slots(class, 0);
+        for (unsigned i = 0; units > 1 && i < slots; i++) {
+            if (class_slot_index(class, i * units) != i)
+                ck_abort_msg("class %u: slot %u is number %u", class, i,
+                             class_slot_index(class, i * units));
         }
     }
 }
@@ -130,6 +148,7 @@ static Suite *make(void)
     tcase_add_test(classes, table_agrees_with_arithmetic);
     tcase_add_test(classes, aligned_requests);
     tcase_add_test(classes, slabs_hold_their_slots);
+    tcase_add_test(classes, slots_have_numbers);
     suite_add_tcase(suite, classes);
     return suite;
 }

@@ -23,7 +23,7 @@ static inline uint32_t order_draw(union order_noise *noise, uint32_t count,
 
 static ALWAYS_INLINE void order_insert(uint32_t *slots, uint32_t count,
                                        uint32_t value,
-                                       const union order_noise *noise)
+                                       const uint8_t *noise)
 {
     (void)noise;
     slots[count] = value;

@@ -8,7 +8,7 @@
 
 #include "policy.h"
 
-enum { SCRUB_WHOLE_BYTES = 256 };
+enum { SCRUB_WHOLE_BYTES = 256, SCRUB_SHORT_BYTES = 128 };
 
 static ALWAYS_INLINE bool scrub_short(uintptr_t slot, size_t slot_bytes)
 {
@@ -16,9 +16,10 @@ static ALWAYS_INLINE bool scrub_short(uintptr_t slot, size_t slot_bytes)
     return true;
 }
 
-static ALWAYS_INLINE void scrub_large(uintptr_t slot, size_t usable)
+static ALWAYS_INLINE void scrub_large(uintptr_t slot, size_t usable,
+                                      bool cold)
 {
-    (void)slot, (void)usable;
+    (void)slot, (void)usable, (void)cold;
 }
 
 static ALWAYS_INLINE void scrub(uintptr_t slot, size_t slot_bytes)

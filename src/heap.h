@@ -39,7 +39,7 @@
 enum {
     STOCK_SLOTS = ORDER_SLOTS_MAX, /* makes a stock 512 bytes */
     HEAP_COUNT_MAX = 1 << 19,
-    COLD_SLOTS = 32, /* a class that took fewer since the last tick is cold */
+    COLD_SLOTS = 17, /* a class that took fewer since the last tick is cold */
 };
 
 /* Slots at hand, in the order they will be handed out, last first. */
@@ -62,7 +62,7 @@ struct bin {
     struct record *asleep_last;
     uint32_t slabs;             /* owned ones, the current included */
     uint32_t taken;             /* slots that went into the stock: a clock */
-    uint32_t taken_before;      /* the same at the last tick */
+    uint32_t taken_before[SCRUB]; /* the same at the last tick */
     bool grows;                 /* the last slab was dismissed full */
 };
 
@@ -226,8 +226,9 @@ static inline bool heap_is_cold(const struct heap *heap,
                                 const struct record *slab)
 {
     const struct bin *bin = &heap->bin[record_class(slab)];
+    const uint32_t *before = bin->taken_before;
 
-    return bin->taken - bin->taken_before < COLD_SLOTS;
+    return SCRUB && bin->taken - *before < COLD_SLOTS;
 }
 
 /* The rest of it, for a heap's own slab. True: heap_event is due. */

@@ -215,8 +215,8 @@ void heap_tick(struct heap *heap)
     if (now - heap->last_tick_ms < TICK_MS)
         return;
     heap->last_tick_ms = now;
-    for (unsigned class = 0; class < CLASS_COUNT; class++)
-        heap->bin[class].taken_before = heap->bin[class].taken;
+    for (unsigned class = 0; SCRUB && class < CLASS_COUNT; class++)
+        heap->bin[class].taken_before[0] = heap->bin[class].taken;
     heap_post_all(heap);
     release_idle(heap, now, false);
     /* One thread in a period looks after the arenas. */

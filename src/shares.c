@@ -90,7 +90,8 @@ static ALWAYS_INLINE uint64_t gather_word(uint64_t free_bits, uint64_t live,
     if (kept != 0)
         found->asleep += bits_count(kept);
     free_bits ^= kept;
-    found->left += bits_count(free_bits);
+    if (free_bits != 0)
+        found->left += bits_count(free_bits);
     return free_bits;
 }
 
@@ -440,7 +441,9 @@ void shares_part(const struct record *slab, struct hand *hand, uint32_t from)
 static uint32_t hand_wanted(const struct record *slab,
                             const struct hand *hand)
 {
-    return shares_few(slab->slot_bytes) ? slab->slots / 2 : hand->room / 2;
+    uint32_t part = shares_few(slab->slot_bytes) ? 2 : SHARE_COUNT;
+
+    return (uint32_t)size_min(slab->slots / part, hand->room / 2);
 }
 
 /* Slots that could be gathered. */

@@ -12,7 +12,7 @@
 enum {
     PROBES = 12,
     GROUP_RUN_MAX = 4, /* runs up to here are grouped */
-    GROUP_GRANULES = GRANULES_WORD / 2, /* so many in a word */
+    GROUP_GRANULES = GRANULES_WORD * 3 / 4, /* so many in a word */
 };
 
 static uint64_t load(const uint64_t *word)

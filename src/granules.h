@@ -42,7 +42,7 @@ struct granules {
 /*
  * Take `count` granules: a power of two up to 64 at a multiple of itself, or a
  * multiple of 64. With RANDOM_ORDER at a random place drawn from `random`
- * (short runs at a random place of one word until that is half full, then of
+ * (short runs at a random place of one word while that has room, then of
  * another random word: their metadata share pages), else at the lowest. *clean:
  * none of them was dirty. GRANULES_NONE: the window has no such run.
  */

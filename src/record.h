@@ -66,7 +66,8 @@ struct record {
                 struct shares shares[SLOT_MAP]; /* or by bits: shares.h */
             };
             uint32_t fresh;     /* slots from here on were never touched */
-            uint32_t slots;     /* capacity */
+            uint16_t slots;     /* capacity */
+            uint16_t settled;   /* slots below have settled, and more: shares.c */
             uint32_t until;     /* frees until the next change of state */
             uint32_t rest;      /* used slots = until + rest */
             uint8_t state;      /* enum slab_state: see slab.h */

@@ -95,6 +95,23 @@ static ALWAYS_INLINE uint64_t gather_word(uint64_t free_bits, uint64_t live,
     return free_bits;
 }
 
+/*
+ * The words of the settled are written late: while a slab's slots are handed out
+ * for the first time and none is free, all of them have settled, and one number
+ * says so. A heap that only grows touches no page for it.
+ */
+static void write_settled(struct record *slab)
+{
+    uint64_t *settled = slab_settled_words(slab);
+    uint32_t units = slab->settled * (slab->slot_bytes >> UNIT_SHIFT);
+
+    slab->settled = 0;
+    for (uint32_t word = 0; word * WORD_UNITS < units; word++) {
+        uint32_t left = units - word * WORD_UNITS;
+        settled[word] |= bits_run(0, left < WORD_UNITS ? left : WORD_UNITS);
+    }
+}
+
 static struct found gather_quarter(struct record *slab, unsigned share,
                                    bool all)
 {
@@ -104,6 +121,8 @@ static struct found gather_quarter(struct record *slab, unsigned share,
     struct found found = { 0, 0 };
     struct quarter q;
 
+    if (DELAYED_REUSE && slab->settled != 0)
+        write_settled(slab);
     quarter_find(&q, slab, share);
     uint32_t first = q.begin * WORD_UNITS % q.stride;
     first = first == 0 ? 0 : q.stride - first;
@@ -305,6 +324,12 @@ static void settle(struct record *slab)
         slab_batch_words(slab)[SETTLED] |= few_out(slab);
         return;
     }
+    if (slab_queued(slab) == 0 && slab->fresh < UINT16_MAX) {
+        slab->settled = (uint16_t)slab->fresh;
+        return;
+    }
+    if (slab->settled != 0)
+        write_settled(slab);
     for (uint32_t word = 0; word * WORD_UNITS < units; word++)
         settled[word] |= __atomic_load_n(&state[word], __ATOMIC_RELAXED);
 }
@@ -353,7 +378,7 @@ void shares_take_fresh(struct record *slab, struct hand *hand, uint32_t count)
 void shares_open(struct record *slab)
 {
     *record_shares(slab) = (struct shares){ 0 };
-    slab->asleep = 0;
+    slab->asleep = slab->settled = 0;
     if (shares_large(slab))
         slab_batch_words(slab)[VIRGINS] = bits_run(0, slab->slots);
 }
@@ -390,7 +415,7 @@ void shares_clear(struct record *slab)
             clear_words(slab_settled_words(slab), words);
     }
     *record_shares(slab) = (struct shares){ 0 };
-    slab->asleep = 0;
+    slab->asleep = slab->settled = 0;
 }
 
 uint32_t shares_left(struct record *slab)

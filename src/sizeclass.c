@@ -63,7 +63,7 @@ unsigned class_slab_slots(unsigned class, size_t guard_bytes)
         slots = size_min(slots, CLASS_LARGE_SLOTS);
     if (slot_bytes >= CLASS_FEW_BYTES)
         slots = size_min(slots, CLASS_FEW_SLOTS_MAX);
-    return (unsigned)slots;
+    return (unsigned)size_min(slots, UINT16_MAX);
 }
 
 unsigned class_of_aligned(size_t request, size_t alignment)

@@ -53,7 +53,7 @@ static void open_anew(struct record *slab, unsigned class,
         shares_clear(slab);
     slab->tenant = (uint8_t)(class + 1);
     slab->slot_bytes = (uint32_t)class_slot_bytes(class);
-    slab->slots = class_slab_slots(class, guard_slab_bytes());
+    slab->slots = (uint16_t)class_slab_slots(class, guard_slab_bytes());
     slab->fresh = 0;
     slab->wake = (uint8_t)size_max(1, size_min(slab->slots / 8, 32));
     if (SLAB_KEY) {

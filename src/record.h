@@ -67,7 +67,7 @@ struct record {
             };
             uint32_t fresh;     /* slots from here on were never touched */
             uint16_t slots;     /* capacity */
-            uint16_t settled;   /* slots below have settled, and more: shares.c */
+            uint16_t settled;   /* all slots below have settled: quarters.c */
             uint32_t until;     /* frees until the next change of state */
             uint32_t rest;      /* used slots = until + rest */
             uint8_t state;      /* enum slab_state: see slab.h */

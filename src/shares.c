@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shares.c - gathering free slots by their bits, and handing them out.
+ * shares.c - when free slots are gathered, and which of them come next.
  *
- * Many slots: quarters are scanned word by word; the bits where slots begin
- * are a pattern that moves from word to word, and the batch has the layout of
- * the state. Few slots: the batch is one word for each share, one for the
- * slots that were never handed out, and one for those that have settled.
+ * How it is done depends on how many slots a slab has: quarters.c and few.c.
  */
 #include "shares.h"
 
-#include "arena.h"
 #include "bits.h"
+#include "gather.h"
 #include "slab.h"
 
 enum {
-    WORD_UNITS = 64,
     AGE_RESTED = 1 << 15, /* of 16 bits; more than any delay */
-    VIRGINS = SHARE_COUNT, /* the word behind those of the shares */
-    SETTLED,
-    FEW_WORDS,
     /* Sleepers of a share are counted up to here. */
     ASLEEP_BITS = 4,
     ASLEEP_MAX = (1 << ASLEEP_BITS) - 1,
@@ -27,125 +20,14 @@ enum {
     PART_SLOTS_MAX = 72,
 };
 
-/* The words of one quarter. */
-struct quarter {
-    uint32_t begin, end;
-    uint32_t stride; /* units from slot to slot */
-    uint32_t over;   /* what a word has beyond whole strides */
-    uint32_t limit;  /* units that were ever handed out */
-    uint64_t pattern; /* of a word that begins with a slot */
-};
-
-/* Local copies: nothing that is written in a loop can be an alias of them. */
-struct dealer {
-    uint32_t *slots;
-    const uint8_t *noise;
-    uint32_t count;
-};
-
-static ALWAYS_INLINE void deal(struct dealer *dealer, uint32_t value)
-{
-    order_insert(dealer->slots, dealer->count, value, dealer->noise);
-    dealer->count++;
-}
-
-static struct dealer dealer_of(const struct hand *hand)
-{
-    return (struct dealer){ hand->slots, hand->noise.byte, hand->count };
-}
-
-/* --- many slots -------------------------------------------------------- */
-
-static void quarter_find(struct quarter *q, const struct record *slab,
-                         unsigned share)
-{
-    uint32_t stride = slab->slot_bytes >> UNIT_SHIFT;
-    uint32_t total = slab->slots * stride / WORD_UNITS + 1;
-
-    q->stride = stride;
-    q->over = WORD_UNITS % stride;
-    q->limit = slab->fresh * stride;
-    q->begin = total * share / SHARE_COUNT;
-    q->end = (uint32_t)size_min((q->limit + WORD_UNITS - 1) / WORD_UNITS,
-                                total * (share + 1) / SHARE_COUNT);
-    q->pattern = 1;
-    for (uint32_t at = stride; at < WORD_UNITS; at += stride)
-        q->pattern |= UINT64_C(1) << at;
-}
-
-/* What a gathering found. */
-struct found {
-    uint32_t left, asleep;
-};
-
-/* The bits of one word: what is free of it, but for the sleepers. */
-static ALWAYS_INLINE uint64_t gather_word(uint64_t free_bits, uint64_t live,
-                                          uint64_t *settled, bool all,
-                                          struct found *found)
-{
-    uint64_t kept = DELAYED_REUSE && !all ? free_bits & *settled : 0;
-
-    if (DELAYED_REUSE)
-        *settled = kept | live;
-    if (kept != 0)
-        found->asleep += bits_count(kept);
-    free_bits ^= kept;
-    if (free_bits != 0)
-        found->left += bits_count(free_bits);
-    return free_bits;
-}
-
-/*
- * The words of the settled are written late: while a slab's slots are handed out
- * for the first time and none is free, all of them have settled, and one number
- * says so. A heap that only grows touches no page for it.
- */
-static void write_settled(struct record *slab)
-{
-    uint64_t *settled = slab_settled_words(slab);
-    uint32_t units = slab->settled * (slab->slot_bytes >> UNIT_SHIFT);
-
-    slab->settled = 0;
-    for (uint32_t word = 0; word * WORD_UNITS < units; word++) {
-        uint32_t left = units - word * WORD_UNITS;
-        settled[word] |= bits_run(0, left < WORD_UNITS ? left : WORD_UNITS);
-    }
-}
-
-static struct found gather_quarter(struct record *slab, unsigned share,
-                                   bool all)
-{
-    const uint64_t *state = slab_state_words(slab);
-    uint64_t *batch = slab_batch_words(slab);
-    uint64_t *settled = slab_settled_words(slab);
-    struct found found = { 0, 0 };
-    struct quarter q;
-
-    if (DELAYED_REUSE && slab->settled != 0)
-        write_settled(slab);
-    quarter_find(&q, slab, share);
-    uint32_t first = q.begin * WORD_UNITS % q.stride;
-    first = first == 0 ? 0 : q.stride - first;
-    for (uint32_t word = q.begin; word < q.end; word++) {
-        uint64_t live = __atomic_load_n(&state[word], __ATOMIC_RELAXED);
-        /* Where granules are large, a stride may be longer than a word. */
-        uint64_t bits = first < WORD_UNITS ? q.pattern << first & ~live : 0;
-        if (q.limit - word * WORD_UNITS < WORD_UNITS)
-            bits &= bits_run(0, q.limit - word * WORD_UNITS);
-        first = first >= q.over ? first - q.over : first + q.stride - q.over;
-        batch[word] = gather_word(bits, live, &settled[word], all, &found);
-    }
-    return found;
-}
-
 /*
  * Strict mode: a slot that was freed here, while a remote free of it is under
  * way, is not handed out again. The owner cleared its state long ago; the
  * sender saw it live and set its bit. The fence is for a sender whose bit
  * is on its way: what rested for half a slab of allocations is seen by now.
  */
-static COLD void report_pending(struct record *slab, uint64_t bits,
-                                size_t word, struct die_call call)
+void gather_report(struct record *slab, uint64_t bits, size_t word,
+                   struct die_call call)
 {
     for (; bits != 0; bits &= bits - 1) {
         size_t unit = word * WORD_UNITS + bits_lowest(bits);
@@ -155,132 +37,6 @@ static COLD void report_pending(struct record *slab, uint64_t bits,
         die(DIE_DOUBLE_FREE, &facts);
     }
 }
-
-/* Of these free slots of a word of state, those that are under way. They are
-   reported, and given up. */
-static ALWAYS_INLINE uint64_t late(struct record *slab,
-                                   const uint64_t *pending, size_t word,
-                                   uint64_t bits, const struct die_call *call)
-{
-    if (!STRICT_REMOTE)
-        return 0;
-    bits &= __atomic_load_n(&pending[word], __ATOMIC_RELAXED);
-    if (unlikely(bits != 0))
-        report_pending(slab, bits, word, *call);
-    return bits;
-}
-
-/* Words [from, to) of a quarter, as long as the hand has room for a whole one.
-   Returns how many slots are given up. */
-static uint32_t take_words(struct record *slab, const struct quarter *q,
-                           uint32_t from, uint32_t to, struct hand *hand,
-                           const struct die_call *call)
-{
-    const uint64_t *pending = slab_pending_words(slab);
-    uint64_t *batch = slab_batch_words(slab);
-    /* At least one word fits: a hand has room for 64 or more. */
-    uint32_t room = hand->room - (WORD_UNITS - 1) / q->stride;
-    uint32_t pad = hand->pad, lost = 0;
-    struct dealer dealer = dealer_of(hand);
-
-    for (uint32_t word = from; word < to && dealer.count < room; word++) {
-        uint64_t bits = batch[word];
-        if (bits == 0)
-            continue;
-        batch[word] = 0;
-        uint64_t given_up = late(slab, pending, word, bits, call);
-        lost += given_up != 0 ? bits_count(given_up) : 0;
-        /* The place in the word is below: XOR adds it. */
-        uint32_t base = word * (WORD_UNITS * UNIT_BYTES) ^ pad;
-        for (bits &= ~given_up; bits != 0; bits &= bits - 1)
-            deal(&dealer, bits_lowest(bits) << UNIT_SHIFT ^ base);
-    }
-    hand->count = dealer.count;
-    return lost;
-}
-
-/* From a random word on, and then from the beginning. */
-static uint32_t take_quarter(struct record *slab, unsigned share,
-                             struct hand *hand, uint32_t place,
-                             const struct die_call *call)
-{
-    struct quarter q;
-
-    quarter_find(&q, slab, share);
-    uint32_t middle = q.begin + stream_below(place, q.end - q.begin);
-    return take_words(slab, &q, middle, q.end, hand, call)
-        + take_words(slab, &q, q.begin, middle, hand, call);
-}
-
-/* --- few slots --------------------------------------------------------- */
-
-uint64_t shares_virgins(const struct record *slab)
-{
-    return slab_batch_words(slab)[VIRGINS];
-}
-
-/* Slots that are live, or in the stock. */
-static uint64_t few_out(struct record *slab)
-{
-    const uint64_t *batch = slab_batch_words(slab);
-    uint64_t in = record_shares(slab)->freed;
-
-    for (unsigned share = 0; share < SHARE_COUNT; share++)
-        in |= batch[share];
-    if (shares_large(slab))
-        return bits_run(0, slab->slots) & ~(in | batch[VIRGINS]);
-    return slab->fresh != 0 ? bits_run(0, slab->fresh) & ~in : 0;
-}
-
-static struct found gather_few(struct record *slab, unsigned share, bool all)
-{
-    uint64_t *batch = slab_batch_words(slab);
-    uint64_t freed = record_shares(slab)->freed;
-    struct found found = { 0, 0 };
-    uint64_t bits = gather_word(freed, few_out(slab), &batch[SETTLED], all,
-                                &found);
-
-    record_shares(slab)->freed = freed ^ bits;
-    compiler_fence();
-    batch[share] = bits;
-    return found;
-}
-
-static uint32_t take_few(struct record *slab, unsigned share,
-                         struct hand *hand, const struct die_call *call)
-{
-    const uint64_t *pending = slab_pending_words(slab);
-    uint64_t *batch = slab_batch_words(slab);
-    size_t stride = slab->slot_bytes >> UNIT_SHIFT;
-    struct dealer dealer = dealer_of(hand);
-    uint64_t bits = batch[share];
-    uint32_t lost = 0;
-
-    for (; bits != 0 && dealer.count < hand->room; bits &= bits - 1) {
-        size_t unit = bits_lowest(bits) * stride;
-        if (late(slab, pending, exact_word(unit), exact_bit(unit), call))
-            lost++;
-        else
-            deal(&dealer, (uint32_t)(unit << UNIT_SHIFT) ^ hand->pad);
-    }
-    batch[share] = bits;
-    hand->count = dealer.count;
-    return lost;
-}
-
-/* One of these bits, and *bits without it. */
-static uint32_t draw_bit(uint64_t *bits, uint32_t random)
-{
-    uint64_t left = *bits;
-
-    for (uint32_t skip = stream_below(random, bits_count(left)); skip > 0;
-         skip--)
-        left &= left - 1;
-    *bits &= ~(left & -left);
-    return bits_lowest(left);
-}
-
-/* --- both -------------------------------------------------------------- */
 
 /* Few slots: the first share stands for all of them. */
 static void note_asleep(struct record *slab, unsigned share, uint32_t count)
@@ -304,34 +60,22 @@ static uint32_t count_asleep(const struct record *slab)
 static void gather(struct record *slab, unsigned share, uint32_t now, bool all)
 {
     struct found found = shares_few(slab->slot_bytes)
-        ? gather_few(slab, share, all) : gather_quarter(slab, share, all);
+        ? few_gather(slab, share, all) : quarters_gather(slab, share, all);
 
     record_shares(slab)->left[share] = (uint16_t)found.left;
     record_shares(slab)->stamp[share] = (uint16_t)now;
     note_asleep(slab, share, found.asleep);
 }
 
-/* Whenever fresh slots are taken: what is live now has settled. */
+/* Whenever fresh slots are taken. */
 static void settle(struct record *slab)
 {
-    const uint64_t *state = slab_state_words(slab);
-    uint64_t *settled = slab_settled_words(slab);
-    uint32_t units = slab->fresh * (slab->slot_bytes >> UNIT_SHIFT);
-
     if (!DELAYED_REUSE)
         return;
-    if (shares_few(slab->slot_bytes)) {
-        slab_batch_words(slab)[SETTLED] |= few_out(slab);
-        return;
-    }
-    if (slab_queued(slab) == 0 && slab->fresh < UINT16_MAX) {
-        slab->settled = (uint16_t)slab->fresh;
-        return;
-    }
-    if (slab->settled != 0)
-        write_settled(slab);
-    for (uint32_t word = 0; word * WORD_UNITS < units; word++)
-        settled[word] |= __atomic_load_n(&state[word], __ATOMIC_RELAXED);
+    if (shares_few(slab->slot_bytes))
+        few_settle(slab);
+    else
+        quarters_settle(slab);
 }
 
 static void take(struct record *slab, unsigned share, struct hand *hand,
@@ -346,8 +90,8 @@ static void take(struct record *slab, unsigned share, struct hand *hand,
     if (STRICT_REMOTE)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     taken += shares_few(slab->slot_bytes)
-        ? take_few(slab, share, hand, call)
-        : take_quarter(slab, share, hand, place, call);
+        ? few_take(slab, share, hand, call)
+        : quarters_take(slab, share, hand, place, call);
     taken += hand->count;
     record_shares(slab)->left[share] = (uint16_t)(left - taken);
 }
@@ -360,12 +104,9 @@ void shares_take_fresh(struct record *slab, struct hand *hand, uint32_t count)
     settle(slab);
     order_draw(&hand->noise, hand->count, count, hand->stream);
     if (shares_large(slab)) {
-        uint64_t *virgins = &slab_batch_words(slab)[VIRGINS];
-        uint64_t random = 0;
         for (uint32_t i = 0; i < count; i++) {
-            random = i % 2 == 0 ? stream_draw(hand->stream) : random >> 32;
-            deal(&dealer, draw_bit(virgins, (uint32_t)random) * size
-                              ^ hand->pad);
+            uint32_t random = (uint32_t)stream_draw(hand->stream);
+            deal(&dealer, few_draw_virgin(slab, random) * size ^ hand->pad);
         }
     } else {
         for (uint32_t i = 0; i < count; i++)
@@ -379,8 +120,8 @@ void shares_open(struct record *slab)
 {
     *record_shares(slab) = (struct shares){ 0 };
     slab->asleep = slab->settled = 0;
-    if (shares_large(slab))
-        slab_batch_words(slab)[VIRGINS] = bits_run(0, slab->slots);
+    if (shares_few(slab->slot_bytes))
+        few_open(slab);
 }
 
 void shares_rest(struct record *slab, uint32_t now, bool rested)
@@ -407,7 +148,7 @@ void shares_clear(struct record *slab)
     size_t words = units / WORD_UNITS + 1;
 
     if (shares_few(slab->slot_bytes)) {
-        clear_words(slab_batch_words(slab), FEW_WORDS);
+        few_clear(slab);
     } else {
         if (shares_left(slab) != 0)
             clear_words(slab_batch_words(slab), words);

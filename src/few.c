@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * few.c - slabs with few slots: a word has a bit for each.
+ *
+ * The batch is one word for each share, one for the slots that were never
+ * handed out (virgins; where slots are large), and one for those that have
+ * settled. The slots that wait are in the record (`freed`).
+ */
+#include "gather.h"
+
+#include "arena.h"
+#include "bits.h"
+
+enum { VIRGINS = SHARE_COUNT, SETTLED, FEW_WORDS };
+
+uint64_t shares_virgins(const struct record *slab)
+{
+    return slab_batch_words(slab)[VIRGINS];
+}
+
+/* Slots that are live, or in the stock. */
+static uint64_t few_out(struct record *slab)
+{
+    const uint64_t *batch = slab_batch_words(slab);
+    uint64_t in = record_shares(slab)->freed;
+
+    for (unsigned share = 0; share < SHARE_COUNT; share++)
+        in |= batch[share];
+    if (shares_large(slab))
+        return bits_run(0, slab->slots) & ~(in | batch[VIRGINS]);
+    return slab->fresh != 0 ? bits_run(0, slab->fresh) & ~in : 0;
+}
+
+struct found few_gather(struct record *slab, unsigned share, bool all)
+{
+    uint64_t *batch = slab_batch_words(slab);
+    uint64_t freed = record_shares(slab)->freed;
+    struct found found = { 0, 0 };
+    uint64_t bits = gather_word(freed, few_out(slab), &batch[SETTLED], all,
+                                &found);
+
+    record_shares(slab)->freed = freed ^ bits;
+    compiler_fence();
+    batch[share] = bits;
+    return found;
+}
+
+uint32_t few_take(struct record *slab, unsigned share, struct hand *hand,
+                  const struct die_call *call)
+{
+    const uint64_t *pending = slab_pending_words(slab);
+    uint64_t *batch = slab_batch_words(slab);
+    size_t stride = slab->slot_bytes >> UNIT_SHIFT;
+    struct dealer dealer = dealer_of(hand);
+    uint64_t bits = batch[share];
+    uint32_t lost = 0;
+
+    for (; bits != 0 && dealer.count < hand->room; bits &= bits - 1) {
+        size_t unit = bits_lowest(bits) * stride;
+        if (gather_late(slab, pending, exact_word(unit), exact_bit(unit), call))
+            lost++;
+        else
+            deal(&dealer, (uint32_t)(unit << UNIT_SHIFT) ^ hand->pad);
+    }
+    batch[share] = bits;
+    hand->count = dealer.count;
+    return lost;
+}
+
+void few_settle(struct record *slab)
+{
+    slab_batch_words(slab)[SETTLED] |= few_out(slab);
+}
+
+void few_open(struct record *slab)
+{
+    if (shares_large(slab))
+        slab_batch_words(slab)[VIRGINS] = bits_run(0, slab->slots);
+}
+
+void few_clear(struct record *slab)
+{
+    __builtin_memset(slab_batch_words(slab), 0, FEW_WORDS * sizeof(uint64_t));
+}
+
+uint32_t few_draw_virgin(struct record *slab, uint32_t random)
+{
+    uint64_t *bits = &slab_batch_words(slab)[VIRGINS];
+    uint64_t left = *bits;
+
+    for (uint32_t skip = stream_below(random, bits_count(left)); skip > 0;
+         skip--)
+        left &= left - 1;
+    *bits &= ~(left & -left);
+    return bits_lowest(left);
+}

@@ -9,11 +9,9 @@
 #include "sizeclass.h"
 #include "space.h"
 
-HIDDEN union map_page merlon_map_page SEALED;
-
 struct arena arenas[ARENA_COUNT_MAX];
-unsigned arenas_open; /* published ones */
-static unsigned next_arena; /* claimed slots of the table */
+EARLY unsigned arenas_open; /* published ones */
+static EARLY unsigned next_arena; /* claimed slots of the table */
 
 /* The smallest window, and the step in which it grows when nothing larger can
    be had. */
@@ -82,8 +80,9 @@ struct record *arena_record(uintptr_t address)
     return NULL;
 }
 
-/* A run from the window, which grows as it fills: with a random order it is
-   kept at two to four times of what is taken. */
+/* A run from the window, which grows as it fills, by a quarter: with a random
+   order it is kept at twice what is taken, and a quarter more. What is in it is
+   counted by limits, and gcore writes it. */
 static size_t take(struct arena *arena, struct granules *g, size_t count,
                    uint64_t random, bool *clean)
 {
@@ -101,7 +100,8 @@ static size_t take(struct arena *arena, struct granules *g, size_t count,
         /* Its address space was given back before it was ever used. */
         if (most == 0)
             return GRANULES_NONE;
-        size_t wanted = size_max(window * 2, WINDOW_MIN);
+        size_t wanted = window + align_up(size_max(window / 4, WINDOW_MIN),
+                                          GRANULES_WORD);
         while (wanted < count && wanted < most)
             wanted *= 2;
         wanted = size_min(wanted, most);

@@ -3,8 +3,8 @@
  * arena.h - the reserved address ranges that all slabs and spans live in.
  *
  * The idea: one reservation, its first part for slabs, its second for spans,
- * each committed from its beginning in growing windows. A second reservation,
- * at an unrelated random base, holds what we know of it: records, state bits,
+ * each committed from its beginning in growing windows. A second range, before
+ * it at a random distance, holds what we know of it: records, state bits,
  * granule words. Where address space is scarce (RLIMIT_AS, 32 bits) arenas
  * are small and further ones are opened when one is full; arena 0 alone is
  * known to the fast paths.

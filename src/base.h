@@ -47,10 +47,9 @@ enum { ABI_PAGE_BYTES = 4096 };
 enum { ABI_PAGE_BYTES = 65536 };
 #endif
 
-/* A page that is made read-only at the end of start. In a section of their own
-   such pages lie side by side, and one call does for all. */
-#define SEALED                                                               \
-    __attribute__((section("merlon_sealed"), aligned(ABI_PAGE_BYTES)))
+/* Small variables that every start writes to: in a page that the loader has
+   written to already, and not spread over ours, for each is a page fault. */
+#define EARLY __attribute__((section(".data")))
 
 /* A frame begins with the caller's frame pointer and the return address. */
 #if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)

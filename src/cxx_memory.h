@@ -42,7 +42,7 @@ static ALWAYS_INLINE void cxx_free_sized(void *p, size_t bytes,
     if (process_is_aside())
         aside_first.free(p);
     else if (p != NULL)
-        face_free_sized(p, bytes, alignment);
+        face_free_sized(p, bytes, alignment, true);
 }
 
 #endif

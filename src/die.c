@@ -27,11 +27,11 @@ const char *const die_kind_text[DIE_KIND_COUNT] = {
 };
 
 unsigned long die_counts[DIE_KIND_COUNT];
-static bool keep_going;
-static bool output_chosen;
+static EARLY bool keep_going;
+static EARLY bool output_chosen;
 static int output = 2;
-static bool output_known;
-static struct os_file output_file;
+static EARLY bool output_known;
+static EARLY struct os_file output_file;
 
 /* Where the address lies, seen from the object. */
 static void put_place(struct text *line, const struct die_history *history)

@@ -27,7 +27,7 @@ struct stream {
     uint64_t batch[STREAM_BATCH_COUNT];
 };
 
-/* Start libsodium. Once, before any other call. False: no randomness. */
+/* Draw what start needs. Before any other call. False: no randomness. */
 bool entropy_start(void);
 
 /* Bytes straight from libsodium; for keys. Where the kernel has none any more,

@@ -28,8 +28,9 @@ void *face_allocate_aligned(size_t alignment, size_t bytes);
  * free() that was told a size (and maybe an alignment, else 0) by the program.
  * The hint never serves to find the object; a mismatch is counted and
  * reported according to the options, then the object is freed normally.
+ * `fixed`: realloc cannot have changed the size, for new knows none.
  */
-void face_free_sized(void *p, size_t bytes, size_t alignment);
+void face_free_sized(void *p, size_t bytes, size_t alignment, bool fixed);
 
 /* How many sized frees had a wrong size. */
 unsigned long face_mismatches(void);

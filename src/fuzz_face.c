@@ -111,12 +111,13 @@ size_t fuzz_usable_size(void *p, struct fuzz_call call)
     return bytes == SIZE_MAX ? 0 : bytes;
 }
 
-void face_free_sized(void *p, size_t bytes, size_t alignment)
+void face_free_sized(void *p, size_t bytes, size_t alignment, bool fixed)
 {
     struct fuzz_call call = FUZZ_CALL("free_sized");
     enum option_action action = options_get()->size_mismatch;
     size_t real = action == OPTION_IGNORE ? bytes : size_of(p, call);
 
+    (void)fixed; /* here the size is known in any case */
     if (real == SIZE_MAX)
         return;
     if (real != bytes

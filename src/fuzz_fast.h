@@ -75,7 +75,7 @@ static ALWAYS_INLINE void cxx_free_sized(void *p, size_t bytes,
                                          size_t alignment)
 {
     if (p != NULL)
-        face_free_sized(p, bytes, alignment);
+        face_free_sized(p, bytes, alignment, true);
 }
 
 #endif

@@ -46,26 +46,14 @@ void layout_make(struct layout *layout, size_t slab_bytes, size_t span_bytes,
     }
 }
 
-void *layout_reserve(const struct layout *layout, size_t slack)
-{
-    size_t bytes = layout->total + slack;
-
-    return GUARD_PAGES ? os_reserve(bytes) : os_reserve_readable(bytes);
-}
-
 bool layout_place(const struct layout *layout, uint8_t *at,
                   uint8_t *part[PART_COUNT])
 {
     at += guard_bytes();
     for (unsigned i = 0; i < PART_COUNT; i++) {
         part[i] = at;
-        if (layout->bytes[i] == 0)
-            continue;
-        /* Hardly any process ever has a sample: sample.c opens its part. */
-        if (GUARD_PAGES && i != PART_SAMPLES
-            && !os_protect_read(at, layout->bytes[i]))
-            return false;
-        at += layout->bytes[i] + guard_bytes();
+        if (layout->bytes[i] != 0)
+            at += layout->bytes[i] + guard_bytes();
     }
-    return true;
+    return os_protect_read(part[PART_RECORDS], layout->bytes[PART_RECORDS]);
 }

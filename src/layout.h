@@ -5,11 +5,13 @@
  *   slab words | span words | records | state, batch, pending bits | heaps |
  *   samples
  *
- * Each part is readable from the start (an untouched page is the kernel's page
- * of zeros: "nothing starts here") and becomes writable from its beginning, as
- * the windows grow. With GUARD_PAGES inaccessible pages stand in front of,
- * between and behind the parts: what overruns one part faults, wherever in the
- * next it would have landed.
+ * Each part becomes writable from its beginning, as the windows grow; the rest
+ * is inaccessible. Of the records alone the rest is readable, so that a wild
+ * pointer can be looked up (an untouched page is the kernel's page of zeros:
+ * "nothing starts here"): whoever reads another part has found a record that
+ * says so. With GUARD_PAGES inaccessible pages stand in front of, between and
+ * behind the parts: what overruns one part faults, however much of it is in
+ * use.
  */
 #ifndef MERLON_LAYOUT_H
 #define MERLON_LAYOUT_H
@@ -51,12 +53,8 @@ struct layout {
 void layout_make(struct layout *layout, size_t slab_bytes, size_t span_bytes,
                  bool first);
 
-/* Address space for it, and `slack` more, that is inaccessible if parts will
-   be guarded, and else readable; NULL: refused. */
-void *layout_reserve(const struct layout *layout, size_t slack);
-
-/* Where the parts lie, when the layout begins at `at` in its reservation; they
-   are readable then, but for the samples. False: refused. */
+/* Where the parts lie, when the layout begins at `at` in its reservation; the
+   records are readable then. False: refused. */
 bool layout_place(const struct layout *layout, uint8_t *at,
                   uint8_t *part[PART_COUNT]);
 

@@ -11,7 +11,7 @@ core_sources = \
 	src/os.h src/os_linux.c src/os_limits.c src/os_fault.c src/os_fuzz.c \
 	src/text.h src/text.c src/stack.h src/stack.c src/die.h src/die.c \
 	src/words.h src/fuzz_options.h src/fuzz_options.c \
-	src/options.h src/conf.h src/conf.c src/options.c \
+	src/options.h src/sealed.h src/conf.h src/conf.c src/options.c \
 	src/entropy.h src/entropy.c \
 	src/fuzz_place.h src/fuzz_place.c src/fuzz_slack.h \
 	src/fuzz_report.h src/fuzz_report.c \
@@ -25,7 +25,7 @@ core_sources = \
 	src/os_move.c src/os_symbols.c src/os_fault.c src/text.h src/text.c \
 	src/stack.h src/stack.c \
 	src/die.h src/die.c \
-	src/options.h src/conf.h src/conf.c src/options.c \
+	src/options.h src/sealed.h src/conf.h src/conf.c src/options.c \
 	src/entropy.h src/entropy.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
 	src/extent.h src/granules.h src/granules.c src/layout.h src/layout.c \

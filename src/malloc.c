@@ -236,40 +236,42 @@ size_t face_usable_size(void *p, const void *site)
     return record ? usable_bytes(record) : 0;
 }
 
-/* Could an object of this usable size have been asked for as `bytes`? realloc
-   keeps an object down to half of it. */
-static bool size_fits(size_t usable, size_t bytes, size_t alignment)
+/* Would a request of `bytes` have come to an object of this usable size? */
+static bool size_is_exact(const struct record *record, size_t usable,
+                          size_t bytes, size_t alignment)
 {
-    size_t least = bytes > alignment ? bytes : alignment;
-
-    if (bytes > usable)
-        return false;
-    return usable <= 4096 + GRANULE_BYTES || least >= usable / 2
-        ? least * 2 + 64 >= usable : false;
+    if (record->kind != RECORD_SLAB)
+        return usable - size_max(bytes, 1) < os_page_bytes();
+    unsigned class = class_of_aligned(bytes, size_max(alignment, UNIT_BYTES));
+    return class < CLASS_COUNT
+        && class_slot_bytes(class) == record->slot_bytes;
 }
 
 /* The usable size of p, SIZE_MAX after a report, and whether what the program
-   says of it can be true. Of a sampled object the size is known exactly, but
-   realloc may have kept it. */
-static size_t told_size(void *p, size_t bytes, size_t alignment,
+   says of it can be true. Of a sampled object the size is known exactly. What
+   realloc may have made smaller stays where it is, down to half of the room. */
+static size_t told_size(void *p, size_t bytes, size_t alignment, bool fixed,
                         struct die_call call, bool *fits)
 {
     size_t usable;
 
     if (sample_has(p)) {
         usable = sample_size(p, call);
-        *fits = bytes <= usable && bytes >= usable / 2;
+        *fits = bytes == usable
+            || (!fixed && bytes <= usable && bytes >= usable / 2);
         return usable;
     }
     struct record *record = heap_find(p, call);
     if (!record)
         return SIZE_MAX;
     usable = usable_bytes(record);
-    *fits = size_fits(usable, bytes, alignment);
+    *fits = bytes <= usable
+        && (size_is_exact(record, usable, bytes, alignment)
+            || (!fixed && bytes >= usable / 2));
     return usable;
 }
 
-void face_free_sized(void *p, size_t bytes, size_t alignment)
+void face_free_sized(void *p, size_t bytes, size_t alignment, bool fixed)
 {
     struct die_call call = { "free_sized", __builtin_return_address(0),
                              FRAME };
@@ -282,7 +284,7 @@ void face_free_sized(void *p, size_t bytes, size_t alignment)
         return;
     }
     bool fits;
-    size_t usable = told_size(p, bytes, alignment, call, &fits);
+    size_t usable = told_size(p, bytes, alignment, fixed, call, &fits);
     if (usable == SIZE_MAX)
         return;
     if (!fits) {

@@ -74,12 +74,12 @@ MERLON_EXPORT void *merlon_pvalloc(size_t bytes)
 MERLON_EXPORT void merlon_free_sized(void *p, size_t bytes)
 {
     if (p != NULL)
-        face_free_sized(p, bytes, 0);
+        face_free_sized(p, bytes, 0, false);
 }
 
 MERLON_EXPORT void merlon_free_aligned_sized(void *p, size_t alignment,
                                              size_t bytes)
 {
     if (p != NULL)
-        face_free_sized(p, bytes, alignment);
+        face_free_sized(p, bytes, alignment, false);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.c - from file and environment to a struct on a page of its own.
+ * options.c - from file and environment to a struct on the sealed page.
  */
 #include "options.h"
 
@@ -9,14 +9,13 @@
 #include "conf.h"
 #include "die.h"
 #include "os.h"
+#include "sealed.h"
 #include "words.h"
 
-static union {
-    struct options options;
-    uint8_t page[ABI_PAGE_BYTES];
-} sealed SEALED;
+HIDDEN union sealed_page merlon_sealed_page;
+#define values (&merlon_sealed_page.options)
 
-const struct options *const option_values = &sealed.options;
+const struct options *const option_values = values;
 
 static const struct options defaults = {
     .on_error = OPTION_ABORT,
@@ -27,7 +26,7 @@ static const struct options defaults = {
 
 const struct options *options_get(void)
 {
-    return &sealed.options;
+    return values;
 }
 
 static bool parse_number(const char *value, size_t length, size_t *number)
@@ -179,18 +178,18 @@ void options_read(void)
 {
     const char *text = os_environment("MERLON_OPTIONS");
     const char *bad;
-    static bool done; /* a start that a fork interrupted begins anew */
+    static EARLY bool done; /* a start that a fork interrupted begins anew */
 
     if (done)
         return;
-    sealed.options = defaults;
+    *values = defaults;
     if (FUZZ_ALLOCATOR)
-        fuzz_options_default(sealed.options.fuzz);
+        fuzz_options_default(values->fuzz);
     if (!os_is_privileged())
-        conf_read(&sealed.options);
+        conf_read(values);
     /* One warning; what follows the bad part is read all the same. */
     for (bool warned = false; text && *text;) {
-        if (options_parse(&sealed.options, text, &bad))
+        if (options_parse(values, text, &bad))
             break;
         if (!warned)
             warn(bad);
@@ -198,7 +197,7 @@ void options_read(void)
         text = bad + strcspn(bad, ",");
     }
     done = true;
-    die_configure(sealed.options.on_error == OPTION_REPORT,
-                  sealed.options.report_chosen
-                  ? sealed.options.report_fd : -1);
+    die_configure(values->on_error == OPTION_REPORT,
+                  values->report_chosen
+                  ? values->report_fd : -1);
 }

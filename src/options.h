@@ -36,8 +36,8 @@ struct options {
        allocation; other faults go to the handler that was there. */
     bool guard_signals;
     /* seal=on|off: what is read-only after start is sealed as well (mseal),
-       unless a filter of system calls is in force. Finding that out is half
-       of what a start costs: 48 microseconds, measured. */
+       unless a filter of system calls is in force. Finding that out takes as
+       long as the rest of the start: 48 microseconds, measured. */
     bool seal;
     /* statistics=exit|/PATH: figures to standard error when the process
        exits, or kept up to date in a file; empty: none. */

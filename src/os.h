@@ -24,9 +24,6 @@ void *os_reserve(size_t bytes);
 /* The same at this very place. False: something else is there. */
 bool os_reserve_at(void *p, size_t bytes);
 
-/* The same, readable as zeros. */
-void *os_reserve_readable(size_t bytes);
-
 /* Give address space back. */
 bool os_release(void *p, size_t bytes);
 

@@ -78,7 +78,7 @@ static bool protect(void *p, size_t bytes, int protection)
 size_t os_page_bytes(void)
 {
     /* glibc and musl keep it in memory of their own: no system call. */
-    static size_t cached;
+    static EARLY size_t cached;
     size_t bytes = __atomic_load_n(&cached, __ATOMIC_RELAXED);
 
     if (unlikely(bytes == 0)) {
@@ -116,23 +116,13 @@ bool os_kernel_is_real(void *p)
 #endif
 }
 
-static void *reserve(size_t bytes, int protection)
+void *os_reserve(size_t bytes)
 {
-    void *p = map(NULL, bytes, protection, MAP_NORESERVE);
+    void *p = map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
 
     if (p)
         advise(p, bytes, MADV_DONTDUMP);
     return p;
-}
-
-void *os_reserve(size_t bytes)
-{
-    return reserve(bytes, PROT_NONE);
-}
-
-void *os_reserve_readable(size_t bytes)
-{
-    return reserve(bytes, PROT_READ);
 }
 
 bool os_release(void *p, size_t bytes)

@@ -27,7 +27,7 @@ enum {
     BURIAL_PATIENCE = 1000,
 };
 
-uint32_t process_state;
+uint32_t process_state EARLY;
 #define state process_state
 static uint64_t generations_drawn; /* only grows */
 static uint32_t next_to_bury; /* heap number */
@@ -53,32 +53,22 @@ void process_watch_forks(void)
         os_wipe_on_fork(wiped, sizeof *wiped);
 }
 
-/* What never changes from now on: two pages, side by side as the linker had
-   them. */
+/* What never changes from now on. */
 static void seal(void)
 {
-    uintptr_t options = (uintptr_t)options_get(), map = (uintptr_t)MAP;
-    uintptr_t first = options < map ? options : map;
-    size_t bytes = ABI_PAGE_BYTES;
+    void *page = &merlon_sealed_page;
 
     if (!SEALED_STATE)
         return;
-    if (options + map - 2 * first == ABI_PAGE_BYTES) {
-        os_protect_read((void *)first, 2 * bytes);
-    } else {
-        os_protect_read((void *)options, bytes);
-        os_protect_read((void *)map, bytes);
-    }
-    if (options_get()->seal) {
-        os_seal((void *)options, bytes);
-        os_seal((void *)map, bytes);
-    }
+    os_protect_read(page, sizeof merlon_sealed_page);
+    if (options_get()->seal)
+        os_seal(page, sizeof merlon_sealed_page);
 }
 
 /* The state that follows. */
 static uint32_t start(void)
 {
-    static bool complete; /* but for sealing, when a fork interrupted it */
+    static EARLY bool complete; /* but for sealing, when a fork interrupted it */
 
     if (complete) {
         seal();
@@ -90,7 +80,6 @@ static uint32_t start(void)
         return ASIDE;
     if (!entropy_start() || !arena_start() || !thread_start())
         return COLD_START;
-    wiped->generation = ++generations_drawn;
     if (SAMPLING && options_get()->guard_signals && options_get()->sample != 0)
         sample_catch_faults();
     complete = true;

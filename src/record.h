@@ -18,7 +18,7 @@
 #ifndef MERLON_RECORD_H
 #define MERLON_RECORD_H
 
-#include "policy.h"
+#include "sealed.h"
 
 struct heap;
 
@@ -109,26 +109,6 @@ static ALWAYS_INLINE struct shares *record_shares(struct record *record)
 
     return shares;
 }
-
-/* What never changes after start: the first arena, for the fast paths. */
-struct map {
-    uintptr_t base;         /* of arena 0 */
-    size_t slab_granules;   /* its slab part begins at the base */
-    size_t slab_units;
-    struct record *records; /* one for each granule */
-    uint64_t *state;        /* exact state, one bit for each unit */
-    uintptr_t sample_base;  /* where sampled allocations are: sample.h */
-    size_t sample_bytes;
-};
-
-/* A page of its own, read-only after start. */
-union map_page {
-    struct map map;
-    uint8_t page[ABI_PAGE_BYTES];
-} __attribute__((aligned(ABI_PAGE_BYTES)));
-
-extern HIDDEN union map_page merlon_map_page;
-#define MAP (&merlon_map_page.map)
 
 /*
  * The unit of an address in the slab part of arena 0: its place in the state

@@ -88,11 +88,17 @@ static bool commit_words(struct granules *g, size_t from, size_t to)
 }
 
 /* Sparse memory would be blown up by huge pages. Not at start, for the sake of
-   those that start and never allocate. */
+   those that start and never allocate. The metadata lie just before the slabs,
+   unless address space was given back. */
 static void begin_slabs(const struct arena *arena)
 {
     if (!GUARD_PAGES && !RANDOM_ORDER)
         return;
+    if (arena->meta.end == arena->user.begin) {
+        os_no_huge_pages((void *)arena->meta.begin,
+                         arena->base + arena->slab_bytes - arena->meta.begin);
+        return;
+    }
     os_no_huge_pages((void *)arena->base, arena->slab_bytes);
     os_no_huge_pages((void *)arena->meta.begin,
                      arena->meta.end - arena->meta.begin);
@@ -149,7 +155,8 @@ size_t space_sample_bytes(size_t slab_bytes, bool first)
     return size_min(SAMPLE_BYTES_MAX, slab_bytes / SAMPLE_SHARE);
 }
 
-/* Reserve both ranges of an arena of this size; nothing is kept on failure. */
+/* Reserve both ranges of an arena of this size, by one call: the metadata
+   first. Nothing is kept on failure. */
 static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
                     size_t slack, bool first)
 {
@@ -159,25 +166,20 @@ static bool reserve(struct arena *arena, size_t slab_bytes, size_t span_bytes,
         + space_sample_bytes(slab_bytes, first) + arena_alignment + slack;
 
     layout_make(&l, slab_bytes, span_bytes, first);
-    size_t more = slack / 16 + 2 * os_page_bytes(), meta = l.total + more;
+    size_t meta = l.total + slack / 16 + 2 * os_page_bytes();
     size_t offset = pages(random_offset(slack / 16, os_page_bytes()) + 1);
-    uint8_t *memory = os_reserve(user);
-    uint8_t *records = memory ? layout_reserve(&l, more) : NULL;
+    uint8_t *all = os_reserve(meta + user);
 
-    if (!records || !layout_place(&l, records + offset, part)) {
-        if (records)
-            os_release(records, meta);
-        if (memory)
-            os_release(memory, user);
+    if (!all || !layout_place(&l, all + offset, part)) {
+        if (all)
+            os_release(all, meta + user);
         return false;
     }
-    arena->base = align_up((uintptr_t)memory
-                           + random_offset(slack, arena_alignment),
+    uintptr_t memory = (uintptr_t)all + meta;
+    arena->base = align_up(memory + random_offset(slack, arena_alignment),
                            arena_alignment);
-    arena->user = (struct reservation){ (uintptr_t)memory,
-                                        (uintptr_t)memory + user };
-    arena->meta = (struct reservation){ (uintptr_t)records,
-                                        (uintptr_t)records + meta };
+    arena->user = (struct reservation){ memory, memory + user };
+    arena->meta = (struct reservation){ (uintptr_t)all, memory };
     arena->slab_bytes = arena->span_offset = slab_bytes;
     arena->span_bytes = span_bytes;
     extent_open(&arena->slabs.extent, slab_bytes >> GRANULE_SHIFT);

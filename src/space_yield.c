@@ -132,14 +132,14 @@ static void yield_heaps(struct arena *arena, size_t old, size_t spare)
 
 static bool unseal(void)
 {
-    return !SEALED_STATE || os_commit(&merlon_map_page,
-                                      sizeof merlon_map_page);
+    return !SEALED_STATE || os_commit(&merlon_sealed_page,
+                                      sizeof merlon_sealed_page);
 }
 
 static void seal(void)
 {
     if (SEALED_STATE)
-        os_protect_read(&merlon_map_page, sizeof merlon_map_page);
+        os_protect_read(&merlon_sealed_page, sizeof merlon_sealed_page);
 }
 
 void space_drop_samples(void)

@@ -16,7 +16,7 @@ static struct heap after;
 HIDDEN _Thread_local struct heap *merlon_thread_heap
     __attribute__((tls_model("initial-exec"))) = &before;
 
-static pthread_key_t key;
+static EARLY pthread_key_t key;
 
 /* Relaxed: in the child of a fork others look at it; see process.c. */
 static void set_generation(struct heap *heap, uint64_t generation)

@@ -85,7 +85,26 @@ else
     echo "ok: no C++ library, out of memory"
 fi
 
-# 4. Programs that replace some operators: the same trace as without merlon.
+# 4. Wrong sizes: all counted, the first told, fatal only if asked.
+# shellcheck disable=SC2086
+$CXX $flags "$here/told.cc" -o told
+told() { # OPTIONS STATUS LINES COUNT [ARGUMENT]
+    status=0
+    { LD_PRELOAD=$MERLON_LIB MERLON_OPTIONS=$1 ./told ${5:+"$5"} >out 2>err
+    } 2>shell || status=$?
+    if [ $status -ne "$2" ] || [ "$(cat out)" != "$4" ] ||
+        [ "$(grep -c 'size mismatch in free_sized' err)" -ne "$3" ]; then
+        fail "wrong sizes, $1 ${5:-}: exit status $status, $(cat out err)"
+    else
+        echo "ok: wrong sizes, $1 ${5:-}"
+    fi
+}
+told size_mismatch=report 0 1 7
+told size_mismatch=ignore 0 0 0
+told size_mismatch=abort 134 1 ''
+told size_mismatch=abort 0 0 0 right
+
+# 5. Programs that replace some operators: the same trace as without merlon.
 # Numbers are those of replace.cc. All single ones, and mixtures.
 form=0
 while [ $form -lt 20 ]; do

@@ -11,6 +11,7 @@
 needs squid nginx curl ab
 # squid's first process, its worker, and unlinkd.
 processes=3
+mistold=yes
 
 prepare() {
     drop_in squid.service

@@ -25,7 +25,7 @@ struct heap;
 #include "granules.c"
 #undef class
 
-union map_page merlon_map_page;
+union sealed_page merlon_sealed_page;
 struct arena arenas[ARENA_COUNT_MAX];
 
 // ------------------------------------------------------------- the world

@@ -17,10 +17,9 @@
  * allocation.
  */
 #define _GNU_SOURCE 1
-#include <dlfcn.h>
-
 #include "base.h"
 #include "face.h"
+#include "os_modules.h"
 
 /* In a static program NULL rather than pulled in. */
 #pragma weak dlsym

@@ -247,9 +247,26 @@ static bool size_is_exact(const struct record *record, size_t usable,
         && class_slot_bytes(class) == record->slot_bytes;
 }
 
+/* realloc to less has failed once, and left the object as it was. */
+static bool shrink_failed;
+
+static void *keep_all(void *old)
+{
+    /* Relaxed: who is told the size of this very object has synchronised. */
+    __atomic_store_n(&shrink_failed, true, __ATOMIC_RELAXED);
+    return old;
+}
+
+/* Could realloc have made a smaller object of it, in its place? */
+static bool may_have_shrunk(size_t usable, size_t bytes)
+{
+    return bytes <= usable
+        && (bytes >= usable / 2
+            || __atomic_load_n(&shrink_failed, __ATOMIC_RELAXED));
+}
+
 /* The usable size of p, SIZE_MAX after a report, and whether what the program
-   says of it can be true. Of a sampled object the size is known exactly. What
-   realloc may have made smaller stays where it is, down to half of the room. */
+   says of it can be true. Of a sampled object the size is known exactly. */
 static size_t told_size(void *p, size_t bytes, size_t alignment, bool fixed,
                         struct die_call call, bool *fits)
 {
@@ -257,8 +274,7 @@ static size_t told_size(void *p, size_t bytes, size_t alignment, bool fixed,
 
     if (sample_has(p)) {
         usable = sample_size(p, call);
-        *fits = bytes == usable
-            || (!fixed && bytes <= usable && bytes >= usable / 2);
+        *fits = bytes == usable || (!fixed && may_have_shrunk(usable, bytes));
         return usable;
     }
     struct record *record = heap_find(p, call);
@@ -267,7 +283,7 @@ static size_t told_size(void *p, size_t bytes, size_t alignment, bool fixed,
     usable = usable_bytes(record);
     *fits = bytes <= usable
         && (size_is_exact(record, usable, bytes, alignment)
-            || (!fixed && bytes >= usable / 2));
+            || (!fixed && may_have_shrunk(usable, bytes)));
     return usable;
 }
 
@@ -324,7 +340,7 @@ static void *realloc_sampled(void *old, size_t bytes, struct die_call call)
         return old;
     void *p = fast_malloc(bytes);
     if (!p)
-        return bytes <= usable ? old : NULL;
+        return bytes <= usable ? keep_all(old) : NULL;
     memcpy(p, old, size_min(usable, bytes));
     sample_free(old, call);
     return p;
@@ -360,7 +376,7 @@ static void *realloc_slot(void *old, size_t usable, size_t bytes)
     } else if (bytes <= usable) {
         /* Shrinking never fails: the old object does as well. */
         errno = saved;
-        return old;
+        return keep_all(old);
     }
     return p;
 }
@@ -416,7 +432,7 @@ void *face_realloc(void *old, size_t bytes, const void *site)
     p = move(heap, old, record, bytes, call);
     thread_leave(heap);
     if (!p && bytes <= usable_bytes(record))
-        return old;
+        return keep_all(old);
     return p ? p : face_no_memory();
 }
 

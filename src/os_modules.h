@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_modules.h - the loader's list of modules, for os_*.c only.
+ * os_modules.h - the loader's list of modules, for os_*.c and dlopen.c.
  */
 #ifndef MERLON_OS_MODULES_H
 #define MERLON_OS_MODULES_H
 
+#include <dlfcn.h>
 #include <link.h>
 #include <stddef.h>
+
+/* Other C libraries have no such flag. */
+#ifndef RTLD_DEEPBIND
+#define RTLD_DEEPBIND 0
+#endif
 
 #ifndef __GLIBC__
 /* musl has it under its debugger's name; other C libraries need not. */

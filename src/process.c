@@ -68,7 +68,8 @@ static void seal(void)
 /* The state that follows. */
 static uint32_t start(void)
 {
-    static EARLY bool complete; /* but for sealing, when a fork interrupted it */
+    /* But for sealing, when a fork interrupted it. */
+    static EARLY bool complete;
 
     if (complete) {
         seal();

@@ -147,18 +147,24 @@ for _ in $(seq 300); do
 done
 grep -q '^end' "$work/ready" || { echo "address: did not start" >&2; exit 1; }
 
-# merlon's own data is what is writable amid a readable reservation, and what
-# follows the writable part of an arena is in use by nobody.
-awk '{
+# merlon's own records are what is writable before what can only be read. What
+# follows the writable beginning of an arena, of 4 MiB at least, is in use by
+# nobody.
+awk 'function number(hex,   value, i) {
+    for (i = 1; i <= length(hex); i++)
+        value = 16 * value + index("0123456789abcdef", substr(hex, i, 1)) - 1
+    return value
+}
+{
     split($1, range, "-")
-    if ($5 == 0 && $2 == "rw-p" && before == "r--p" && end == range[1] &&
+    if ($5 == 0 && $2 == "r--p" && before == "rw-p" && end == range[1] &&
         !found++)
-        print "metadata 0x" range[1] " -"
+        print "metadata 0x" start " -"
     if ($5 == 0 && $2 == "---p" && before == "rw-p" && end == range[1] &&
-        length(range[1]) == length(range[2]) &&
-        substr(range[1], 1, 3) != substr(range[2], 1, 3) && !beyond++)
+        found && number(end) - number(start) >= 4194304 && !beyond++)
         print "unused 0x" range[1] " -"
     before = $5 == 0 ? $2 : ""
+    start = range[1]
     end = range[2]
 }' "/proc/$pid/maps" >"$work/own"
 case $(grep -c . "$work/own") in

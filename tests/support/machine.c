@@ -190,6 +190,7 @@ static void allocate(struct machine *m, unsigned how, size_t bytes)
         break;
     case 1:
         p = merlon_calloc(bytes / 8 + 1, 8);
+        bytes = (bytes / 8 + 1) * 8;
         zeroed = true;
         break;
     case 2:

@@ -67,6 +67,42 @@ static void park(struct heap *heap)
                                           __ATOMIC_RELAXED));
 }
 
+/* Whole pages of a heap that nobody uses, but for its figures: like one that
+   never was. Its inbox lies behind them, and may hold post. */
+static void purge(struct heap *heap)
+{
+    uintptr_t from = align_up((uintptr_t)heap, os_page_bytes());
+    uintptr_t to = align_down((uintptr_t)&heap->inbox, os_page_bytes());
+    uint32_t id = heap->id;
+    uint64_t taken = heap->taken;
+
+    if (from >= to || !os_purge((void *)from, to - from))
+        return;
+    heap->id = id;
+    heap->taken = taken;
+}
+
+/* Taken from the stack and put back one by one, in a stack of their own
+   meanwhile; a fork in between loses some to the child. */
+static bool purge_parked(void)
+{
+    struct heap *list = NULL, *heap;
+
+    while ((heap = unpark())) {
+        purge(heap);
+        /* Relaxed: a late unpark may look at it, and fails by the tag. */
+        __atomic_store_n(&heap->next_parked, list ? list->id : 0,
+                         __ATOMIC_RELAXED);
+        list = heap;
+    }
+    bool any = list != NULL;
+    while ((heap = list)) {
+        list = heap->next_parked ? heap_of_id(heap->next_parked) : NULL;
+        park(heap);
+    }
+    return any;
+}
+
 /* A heap that never was. Numbers are taken one by one; committing is
    idempotent, so two threads may both do it. */
 static struct heap *make(void)
@@ -238,5 +274,6 @@ bool heap_trim(struct heap *heap)
         any = release_idle(heap, os_clock_ms(), true);
         heap->busy--;
     }
+    any |= purge_parked();
     return arena_purge(true, slab_verify_left) || any;
 }

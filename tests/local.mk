@@ -142,7 +142,7 @@ check_files = \
 
 check_directories = fuzz/seeds tests/alarms tests/attacks tests/costs tests/cxx \
 	tests/daemons tests/emptied tests/fuzzalloc fuzz/examples \
-	tests/integration tests/manners tests/models tests/own \
+	tests/integration tests/manners tests/models tests/musl tests/own \
 	tests/properties tests/stress tests/support
 
 support_sources = \

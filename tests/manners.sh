@@ -108,7 +108,7 @@ if [ "${MERLON_VARIANT:-hardened}" = fast ]; then
     at_most 'KiB for each when they have ended' "$after" 8
 else
     at_most 'KiB for each of 1,000 threads (the aim is 64)' "$each" 112
-    at_most 'KiB for each when they have ended (the aim is 8)' "$after" 40
+    at_most 'KiB for each when they have ended (the aim is 8)' "$after" 24
 fi
 
 # ------------------------------------------------------------- core dumps

@@ -87,15 +87,18 @@ struct heap {
     uint64_t taken;     /* slots moved into a stock, less those put back */
     uint64_t last_tick_ms;
     uint64_t generation; /* of the process: see process.h */
-    struct stream stream[RANDOM_STREAM];
+
+    /* Written by other threads: on lines of their own. In the middle, so that a
+       heap that few classes are taken from touches few pages. */
+    struct inbox inbox __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+    uint32_t next_parked __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+
+    struct stream stream[RANDOM_STREAM]
+        __attribute__((aligned(2 * CACHE_LINE_BYTES)));
     struct outbox outbox;
     struct span_cache spans;
     struct heap_plan plan[SAMPLING];
     struct bin bin[CLASS_COUNT];
-
-    /* Written by other threads: on lines of its own. */
-    struct inbox inbox __attribute__((aligned(2 * CACHE_LINE_BYTES)));
-    uint32_t next_parked __attribute__((aligned(2 * CACHE_LINE_BYTES)));
 } __attribute__((aligned(2 * CACHE_LINE_BYTES)));
 
 /* The arrays have length zero in builds that use the other one. */

@@ -12,17 +12,12 @@
 
 /* ---- the least distance ---- */
 
-/*
- * Said once more, on purpose: half a slab's slots, at least 16, within 64 KiB
- * of a class, and at least 4 of a page or more.
- */
+/* Said once more, on purpose: half a slab's slots, at least 16. */
 static size_t promised_delay(unsigned class)
 {
-    size_t bytes = class_slot_bytes(class);
     size_t half = class_slab_slots(class, guard_slab_bytes()) / 2;
-    size_t most = 64 * KIB / bytes, least = bytes >= 4096 ? 4 : 16;
-    size_t delay = half < most ? half : most;
-    return delay > least ? delay : least;
+
+    return half > 16 ? half : 16;
 }
 
 /* How many allocations come before p again; `most` when it did not come. */

@@ -191,6 +191,12 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
         __builtin_unreachable();
     if (!short_only && !canary_stays(slot_bytes))
         canary_write(&stock->slab->key, slot, slot_bytes);
+    /* The next one lies anywhere: it will be read, and written to. */
+    if (!short_only && count != 0) {
+        uintptr_t next = stock->base + stock_offset(stock, count - 1);
+        __builtin_prefetch((void *)next, 1);
+        __builtin_prefetch((void *)(next + slot_bytes - CANARY_BYTES), 1);
+    }
     return (void *)slot;
 }
 

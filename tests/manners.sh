@@ -89,7 +89,7 @@ if have bash; then
 fi
 if have python3; then
     at_most 'KiB that python3 has more (the aim is 1024)' \
-        "$(more_memory python3 -c pass)" 5632
+        "$(more_memory python3 -c pass)" 3584
     maps='x = [str(i) * (i % 300) for i in range(100000)]
 y = [bytearray(300000) for i in range(200)]
 del y[::2], x[::3]
@@ -107,8 +107,8 @@ if [ "${MERLON_VARIANT:-hardened}" = fast ]; then
     at_most 'KiB for each of 1,000 threads' "$each" 64
     at_most 'KiB for each when they have ended' "$after" 8
 else
-    at_most 'KiB for each of 1,000 threads (the aim is 64)' "$each" 112
-    at_most 'KiB for each when they have ended (the aim is 8)' "$after" 24
+    at_most 'KiB for each of 1,000 threads (the aim is 64)' "$each" 80
+    at_most 'KiB for each when they have ended (the aim is 8)' "$after" 16
 fi
 
 # ------------------------------------------------------------- core dumps
@@ -157,10 +157,10 @@ if have gdb; then
     else
         # It writes untouched pages as well. Hardened slabs and spans lie in
         # a window of at least twice what they need.
-        times=2
-        [ "${MERLON_VARIANT:-hardened}" = fast ] || times=3
+        halves=4
+        [ "${MERLON_VARIANT:-hardened}" = fast ] || halves=7
         at_most "kB of gdb's core dump (glibc's $plain, the aim is twice)" \
-            "${ours:-999999999}" $((times * plain))
+            "${ours:-999999999}" $((halves * plain / 2))
     fi
     with gdb -batch -nx -ex run -ex 'info threads' --args true >gdb.log 2>&1
     grep -q 'exited normally' gdb.log || fail "gdb: $(tail -n 3 gdb.log)"

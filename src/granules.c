@@ -60,7 +60,8 @@ static void lower_hint(struct granules *g, size_t word)
 }
 
 /* Forget that granules which are now ours were dirty; were none of them? */
-static bool take_clean(struct granule_word *word, uint64_t mask)
+static bool take_clean(struct granules *g, struct granule_word *word,
+                       uint64_t mask)
 {
     uint64_t dirty = load(&word->dirty) & mask;
 
@@ -69,6 +70,7 @@ static bool take_clean(struct granule_word *word, uint64_t mask)
     /* Relaxed: the bits of used granules are the owner's alone. */
     __atomic_fetch_and(&word->dirty, ~mask, __ATOMIC_RELAXED);
     __atomic_fetch_and(&word->aged, ~mask, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&g->dirty, bits_count(dirty), __ATOMIC_RELAXED);
     return false;
 }
 
@@ -101,7 +103,8 @@ bool granules_take_at(struct granules *g, size_t index, size_t count,
     }
     *clean = true;
     for (word = first; word <= last; word++) {
-        if (!take_clean(&g->words[word], mask_in_word(index, count, word)))
+        if (!take_clean(g, &g->words[word],
+                        mask_in_word(index, count, word)))
             *clean = false;
     }
     __atomic_fetch_add(&g->taken, count, __ATOMIC_RELAXED);
@@ -249,6 +252,9 @@ void granules_give(struct granules *g, size_t index, size_t count, bool dirty)
     size_t first = index / GRANULES_WORD;
     size_t last = (index + count - 1) / GRANULES_WORD;
 
+    /* First: a taker subtracts what it finds. */
+    if (dirty)
+        __atomic_fetch_add(&g->dirty, count, __ATOMIC_RELAXED);
     for (size_t word = first; word <= last; word++) {
         uint64_t mask = mask_in_word(index, count, word);
         if (dirty)
@@ -283,14 +289,17 @@ uint64_t granules_claim_ripe(struct granules *g, size_t word, bool now)
     __atomic_fetch_or(&w->aged, dirty & ~still, __ATOMIC_RELAXED);
     __atomic_fetch_and(&w->aged, ~still, __ATOMIC_RELAXED);
     __atomic_fetch_and(&w->dirty, ~still, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&g->dirty, bits_count(still), __ATOMIC_RELAXED);
     return still;
 }
 
 void granules_purged(struct granules *g, size_t word, uint64_t mask,
                      bool success)
 {
-    if (!success)
+    if (!success) {
+        __atomic_fetch_add(&g->dirty, bits_count(mask), __ATOMIC_RELAXED);
         __atomic_fetch_or(&g->words[word].dirty, mask, __ATOMIC_RELAXED);
+    }
     unclaim(&g->words[word], mask);
     lower_hint(g, word);
 }

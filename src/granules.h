@@ -32,6 +32,7 @@ struct granules {
     struct extent extent; /* granules in the part, multiples of 64 */
     size_t window; /* committed ones, a multiple of 64; only grows */
     size_t taken;  /* used ones, about */
+    size_t dirty;  /* free ones whose pages hold memory */
     size_t lost;   /* in the window, but their addresses were given back */
     size_t hint;   /* no free granule below this word, about */
     size_t group;  /* RANDOM_ORDER: the word where short runs go just now */

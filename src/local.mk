@@ -35,7 +35,7 @@ core_sources = \
 	src/link.h src/exact.h src/canary.h src/scrub.h src/order.h \
 	src/guard.h src/shares.h src/slab.h src/gather.h src/quarters.c \
 	src/few.c src/shares.c src/slab.c \
-	src/span.h src/span.c src/sample.h src/sample.c \
+	src/span_cache.h src/span.h src/span.c src/sample.h src/sample.c \
 	src/mail.h src/inbox.h src/outbox.h src/pool.h \
 	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
 	src/heap_life.c src/heap_sample.c \

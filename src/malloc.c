@@ -114,8 +114,25 @@ void *face_malloc_large(size_t bytes, const void *site, struct heap *heap,
     return likely(p) ? p : malloc_anew(bytes, site);
 }
 
+/* A large object that the heap still has, or NULL. Its beat may be due, or a
+   signal may have come inside a slow path. */
+static inline void *retake_span(size_t bytes)
+{
+    struct heap *heap = thread_heap();
+
+    if (heap->pulse == 0 || heap->busy != 0)
+        return NULL;
+    heap->pulse--;
+    return span_retake(&heap->spans, bytes);
+}
+
 void *face_malloc_slow(size_t bytes, const void *site)
 {
+    if (!GUARD_PAGES && bytes > CLASS_REQUEST_MAX) {
+        void *p = retake_span(bytes);
+        if (likely(p))
+            return p;
+    }
     /* In map mode what the table does not know. */
     if (SLOT_MAP && bytes <= CLASS_REQUEST_MAX && !class_is_tabled(bytes))
         return face_malloc_large(bytes, site, thread_heap(),
@@ -194,6 +211,15 @@ static void free_named(void *p, struct die_call call)
     thread_leave(heap);
 }
 
+static inline bool put_span_away(uintptr_t p)
+{
+    struct heap *heap = thread_heap();
+
+    if (heap->id == 0 || heap->pulse == 0 || heap->busy != 0)
+        return false;
+    return span_put_away(&heap->spans, p);
+}
+
 void face_free_slow(void *p, const void *site)
 {
     struct die_call call = { "free", site, FRAME };
@@ -203,6 +229,8 @@ void face_free_slow(void *p, const void *site)
     if (!SLOT_MAP && map_has(granule)
         && outbox_add(&thread_heap()->outbox, map_record(granule)->slab,
                       (uintptr_t)p))
+        return;
+    if (!GUARD_PAGES && put_span_away((uintptr_t)p))
         return;
     free_named(p, call);
 }

@@ -22,8 +22,9 @@ static struct ring quarantine;
 size_t span_quarantine_bytes, span_quarantine_count;
 
 enum {
-    /* A cached span may be twice as large as asked. */
-    CACHE_WASTE_SHIFT = 0,
+    /* Of the spans' part so much may wait with its pages in it, or, where that
+       is more, as much as is taken. */
+    DIRTY_BYTES_MAX = 64 << 20,
     QUARANTINE_SHARE = 4,
     /* Each may cost two mappings. */
     QUARANTINE_COUNT_MAX = 64,
@@ -39,18 +40,6 @@ static uintptr_t range_base(const struct record *span)
 static uintptr_t range_end(const struct record *span)
 {
     return range_base(span) + (span->span_granules << GRANULE_SHIFT);
-}
-
-static void count_live(size_t bytes, bool born)
-{
-    /* Relaxed: statistics. */
-    if (born) {
-        __atomic_fetch_add(&span_live_bytes, bytes, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&span_born_count, 1, __ATOMIC_RELAXED);
-    } else {
-        __atomic_fetch_sub(&span_live_bytes, bytes, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&span_freed_count, 1, __ATOMIC_RELAXED);
-    }
 }
 
 struct record *span_of(struct record *record, uintptr_t p)
@@ -92,10 +81,7 @@ static void *publish(struct record *span, size_t bytes)
     span->span_bytes = bytes;
     guard_before(span);
     guard_behind(span);
-    count_live(bytes, true);
-    /* Release: whoever finds it live sees its fields. */
-    __atomic_store_n(&span->kind, RECORD_SPAN, __ATOMIC_RELEASE);
-    return (void *)span->base;
+    return span_publish(span, bytes);
 }
 
 /* Nobody uses the range any more: back to the arena. `dirty`: its pages still
@@ -120,76 +106,41 @@ static void release(struct record *span)
     release_range(span, !purged);
 }
 
-/* Best fit among the cached spans, or NULL. */
-static struct record *cache_take(struct span_cache *cache, size_t bytes)
+/*
+ * Back to the arena, with its pages if not too many wait there already: the
+ * next span has them without a fault. They decay with the arena.
+ */
+static void release_warm(struct record *span)
 {
-    struct record *best = NULL;
-    unsigned place = 0;
+    const struct granules *spans = &arena_at(span->arena)->spans;
+    /* Relaxed: a budget. */
+    size_t dirty = __atomic_load_n(&spans->dirty, __ATOMIC_RELAXED);
+    size_t taken = __atomic_load_n(&spans->taken, __ATOMIC_RELAXED);
+    size_t most = size_max(DIRTY_BYTES_MAX >> GRANULE_SHIFT, taken);
 
-    for (unsigned i = 0; i < SPAN_CACHE_COUNT; i++) {
-        struct record *span = cache->span[i];
-        if (!span)
-            continue;
-        /* From the object on: an aligned one may begin late in its range. */
-        size_t room = range_end(span) - span->base;
-        if (room < bytes || room - bytes > (bytes >> CACHE_WASTE_SHIFT))
-            continue;
-        if (!best || room < range_end(best) - best->base) {
-            best = span;
-            place = i;
-        }
-    }
-    if (best) {
-        cache->span[place] = NULL;
-        cache->bytes[0] -= best->span_bytes;
-    }
-    return best;
-}
-
-/* Keep a freed span for a while. False: it does not fit. */
-static bool cache_put(struct span_cache *cache, struct record *span)
-{
-    unsigned place = 0;
-
-    if (span->span_bytes > SPAN_CACHE_BYTES_MAX / 2)
-        return false;
-    for (unsigned i = 0; i < SPAN_CACHE_COUNT; i++) {
-        if (!cache->span[i]) {
-            place = i;
-            break;
-        }
-        if (cache->span[i]->span_freed_ms < cache->span[place]->span_freed_ms)
-            place = i;
-    }
-    struct record *old = cache->span[place];
-    cache->span[place] = NULL;
-    if (old) {
-        cache->bytes[0] -= old->span_bytes;
-        release(old);
-    }
-    if (cache->bytes[0] + span->span_bytes > SPAN_CACHE_BYTES_MAX)
-        return false;
-    span->span_freed_ms = cache->now_ms[0];
-    cache->bytes[0] += span->span_bytes;
-    cache->span[place] = span;
-    return true;
+    if (dirty + span->span_granules <= most)
+        release_range(span, true);
+    else
+        release(span);
 }
 
 bool span_cache_decay(struct span_cache *cache, uint64_t now, bool all)
 {
+    uint64_t since = all ? UINT64_MAX : now - SPAN_CACHE_MS;
+    struct record *span;
     bool any = false;
 
     if (GUARD_PAGES)
         return false;
     cache->now_ms[0] = now;
-    for (unsigned i = 0; i < SPAN_CACHE_COUNT; i++) {
-        struct record *span = cache->span[i];
-        if (!span || (!all && now - span->span_freed_ms < SPAN_CACHE_MS))
-            continue;
-        cache->span[i] = NULL;
-        cache->bytes[0] -= span->span_bytes;
-        release(span);
-        any = true;
+    if (!all && now < SPAN_CACHE_MS)
+        return false;
+    for (unsigned i = 0; i < SPAN_CACHE_ROWS; i++) {
+        struct span_row *row = cache->row;
+        while ((span = span_cache_expire(cache, row + i, since))) {
+            release(span);
+            any = true;
+        }
     }
     return any;
 }
@@ -269,10 +220,10 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
     if (usable > PTRDIFF_MAX || front > PTRDIFF_MAX - usable - page)
         return NULL;
     if (!GUARD_PAGES && cache && alignment <= GRANULE_BYTES) {
-        struct record *cached = cache_take(cache, usable);
+        void *cached = span_retake(cache, bytes);
         if (cached) {
             *zeroed = false;
-            return publish(cached, usable);
+            return cached;
         }
     }
     if (alignment > GRANULE_BYTES)
@@ -313,13 +264,7 @@ static bool is_sane(const struct record *span)
 void span_free(struct record *span, struct span_cache *cache,
                struct die_call call)
 {
-    uint8_t expected = RECORD_SPAN;
-
-    /* One of two racing frees wins. Acquire and release: the loser's and the
-       next owner's view of the fields. */
-    if (!__atomic_compare_exchange_n(&span->kind, &expected, RECORD_SPAN_FREE,
-                                     false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED)) {
+    if (!span_claim(span)) {
         struct die_facts facts = { .call = call,
                                    .pointer = (void *)span->base };
         die(DIE_DOUBLE_FREE, &facts);
@@ -331,12 +276,14 @@ void span_free(struct record *span, struct span_cache *cache,
         die(DIE_METADATA, &facts);
         return;
     }
-    count_live(span->span_bytes, false);
+    span_count(span->span_bytes, false);
     if (GUARD_PAGES) {
         guard_lock(span->base, span->span_bytes);
         enter_quarantine(span);
-    } else if (!cache || !cache_put(cache, span)) {
-        release(span);
+    } else if (cache && span_cache_has_room(cache, span)) {
+        span_cache_put(cache, span);
+    } else {
+        release_warm(span);
     }
 }
 

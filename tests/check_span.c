@@ -267,6 +267,18 @@ START_TEST(reuse_stays_in_the_range)
 }
 END_TEST
 
+/* Nothing here waits under isolation. */
+static void no_check(struct record *slab)
+{
+    (void)slab;
+}
+
+/* Of the cache's bytes: a range is a power of two. */
+static size_t range_of(size_t bytes)
+{
+    return bits_round_up_power(bytes);
+}
+
 START_TEST(cache_is_used)
 {
     struct span_cache *c = &cache;
@@ -285,18 +297,78 @@ START_TEST(cache_is_used)
     span_end(p);
     /* It waits out its time, not less and not more. */
     ck_assert(!span_cache_decay(c, 5000 + SPAN_CACHE_MS - 1, false));
-    ck_assert_uint_eq(c->bytes[0], MIB - page);
+    ck_assert_uint_eq(c->bytes[0], MIB);
     ck_assert(span_cache_decay(c, 5000 + SPAN_CACHE_MS, false));
     ck_assert_uint_eq(c->bytes[0], 0);
     /* More than fit: the cache stays inside its limits. */
-    char *many[2 * SPAN_CACHE_COUNT];
-    for (int i = 0; i < 2 * SPAN_CACHE_COUNT; i++)
-        many[i] = span_make(12 * MIB, page, NULL);
-    for (int i = 0; i < 2 * SPAN_CACHE_COUNT; i++) {
+    char *many[4 * SPAN_CACHE_DEPTH];
+    for (int i = 0; i < 4 * SPAN_CACHE_DEPTH; i++)
+        many[i] = span_make(i % 2 ? 4 * MIB : 600 * KIB, page, NULL);
+    for (int i = 0; i < 4 * SPAN_CACHE_DEPTH; i++) {
         span_end(many[i]);
         ck_assert_uint_le(c->bytes[0], SPAN_CACHE_BYTES_MAX);
     }
     ck_assert_uint_gt(c->bytes[0], SPAN_CACHE_BYTES_MAX / 2);
+}
+END_TEST
+
+/* A cached span serves any size of its row, and none of another. */
+START_TEST(cache_fits)
+{
+    if (GUARD_PAGES)
+        return;
+    for (size_t bytes = 260 * KIB; bytes <= 4 * MIB; bytes += 60 * KIB) {
+        char *p = span_make(bytes, page, NULL);
+        struct record *span = record_of(p);
+        size_t range = span->span_granules << GRANULE_SHIFT;
+        ck_assert_uint_eq(range, range_of(bytes));
+        span_end(p);
+        char *other = span_make(range + 1, page, NULL);
+        ck_assert_ptr_ne(other, p);
+        char *same = span_make(range, page, NULL);
+        ck_assert_ptr_eq(same, p);
+        memset(same, 1, range);
+        span_end(other);
+        span_end(same);
+        span_cache_decay(&cache, 0, true);
+    }
+}
+END_TEST
+
+/*
+ * What is larger than the cache takes goes to the arena with its pages, and the
+ * next span has them; but not without limit, and a purge takes them back.
+ */
+START_TEST(arena_keeps_pages)
+{
+    enum { COUNT = 12 };
+    char *p[COUNT];
+    bool zeroed = true;
+
+    if (GUARD_PAGES)
+        return;
+    arena_purge(true, no_check);
+    ck_assert_uint_eq(arena_at(0)->spans.dirty, 0);
+    for (int i = 0; i < COUNT; i++)
+        memset(p[i] = span_make(8 * MIB, page, NULL), 1, 8 * MIB);
+    span_end(p[0]);
+    ck_assert_uint_eq(arena_at(0)->spans.dirty, 8 * MIB >> GRANULE_SHIFT);
+    ck_assert_ptr_eq(span_make(6 * MIB, page, &zeroed), p[0]);
+    ck_assert(!zeroed);
+    ck_assert_uint_eq(arena_at(0)->spans.dirty, 0);
+    for (int i = 0; i < COUNT; i++) {
+        span_end(p[i]);
+        ck_assert_uint_le(arena_at(0)->spans.dirty,
+                          64 * MIB >> GRANULE_SHIFT);
+    }
+    ck_assert_uint_ge(arena_at(0)->spans.dirty, 56 * MIB >> GRANULE_SHIFT);
+    /* A first look makes them old, a second gives them back. */
+    ck_assert(!arena_purge(false, no_check));
+    ck_assert(arena_purge(false, no_check));
+    ck_assert_uint_eq(arena_at(0)->spans.dirty, 0);
+    char *q = span_make(8 * MIB, page, &zeroed);
+    ck_assert(zeroed && pattern_is_zero(q, 8 * MIB));
+    span_end(q);
 }
 END_TEST
 
@@ -316,6 +388,8 @@ static Suite *make(void)
     tcase_add_test(all, second_free_is_reported);
     tcase_add_test(all, reuse_stays_in_the_range);
     tcase_add_test(all, cache_is_used);
+    tcase_add_test(all, cache_fits);
+    tcase_add_test(all, arena_keeps_pages);
     suite_add_tcase(suite, all);
     return suite;
 }

@@ -35,8 +35,9 @@ static ALWAYS_INLINE bool canary_stays(size_t slot_bytes)
 static ALWAYS_INLINE uint64_t canary_value(const struct slab_key *key,
                                            uintptr_t slot)
 {
-    uint64_t turned = slot << (64 - CANARY_TURN) | slot >> CANARY_TURN;
-    uint64_t value = fold_product(slot ^ key->word[1],
+    uint64_t place = slot;
+    uint64_t turned = place << (64 - CANARY_TURN) | place >> CANARY_TURN;
+    uint64_t value = fold_product(place ^ key->word[1],
                                   turned ^ key->word[0]);
 
     if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)

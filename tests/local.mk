@@ -89,6 +89,7 @@ check_modules = \
 	tests/check_stack \
 	tests/check_threads \
 	tests/properties/properties \
+	tests/stress/stopped \
 	tests/stress/stress
 endif
 

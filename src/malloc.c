@@ -421,8 +421,7 @@ static void *move(struct heap *heap, void *old, struct record *record,
     /* Whole pages of large objects change place without a copy. */
     size_t moved = 0;
     if (kept >= REALLOC_MOVE_BYTES && record->kind != RECORD_SLAB) {
-        moved = align_down(kept, os_page_bytes());
-        moved = os_move(old, p, moved);
+        moved = os_move(old, p, align_down(kept, os_page_bytes()));
         if (moved == SIZE_MAX)
             return NULL; /* p is a hole: given up */
     }

@@ -54,6 +54,7 @@ static Suite *make(void)
     Suite *suite = suite_create("properties");
     suite_add_tcase(suite, layout_case());
     suite_add_tcase(suite, reuse_case());
+    suite_add_tcase(suite, patience_case());
     suite_add_tcase(suite, leaks_case());
     suite_add_tcase(suite, canaries_case());
     suite_add_tcase(suite, race_case());

@@ -23,6 +23,7 @@
 
 TCase *layout_case(void);
 TCase *reuse_case(void);
+TCase *patience_case(void);
 TCase *leaks_case(void);
 TCase *canaries_case(void);
 TCase *race_case(void);

@@ -186,7 +186,7 @@ static void wait_for_victim(const void *arg)
 START_TEST(patient_attacker)
 {
     static const size_t sizes[] = {8, 64, 200, 1000, 4000, 16000, 60000};
-    int runs = suite_full() ? 1000 : 40;
+    int runs = suite_full() ? 1000 : sizes[_i] < 10000 ? 40 : 10;
     PROPERTY_SKIP(!DELAYED_REUSE, "delayed-reuse");
     struct rng rng = rng_make(102 + (uint64_t)_i);
     struct patience patience = {.bytes = sizes[_i],
@@ -209,6 +209,14 @@ TCase *reuse_case(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, freed_slots_rest);
     tcase_add_test(tcase, no_address_serves_two_classes);
+    return tcase;
+}
+
+/* A run takes as long as zeroing does: 6 GB for the largest. */
+TCase *patience_case(void)
+{
+    TCase *tcase = tcase_create("patience");
+    tcase_set_timeout(tcase, suite_full() ? 7200 : 200);
     tcase_add_loop_test(tcase, patient_attacker, 0, 7);
     return tcase;
 }

@@ -124,7 +124,9 @@ static struct record *first_record(unsigned arena, size_t index)
     struct record *record = &arenas[arena].records[index];
 
     record->base = arenas[arena].base + (index << GRANULE_SHIFT);
-    record->arena = (uint8_t)arena;
+    /* Once: a slab of an earlier life may be on its way into the pool. */
+    if (record->arena != arena)
+        record->arena = (uint8_t)arena;
     return record;
 }
 

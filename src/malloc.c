@@ -114,8 +114,7 @@ void *face_malloc_large(size_t bytes, const void *site, struct heap *heap,
     return likely(p) ? p : malloc_anew(bytes, site);
 }
 
-/* A large object that the heap still has, or NULL. Its beat may be due, or a
-   signal may have come inside a slow path. */
+/* A span the heap still has; none if its beat is due or it is busy. */
 static inline void *retake_span(size_t bytes)
 {
     struct heap *heap = thread_heap();

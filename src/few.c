@@ -3,29 +3,40 @@
  * few.c - slabs with few slots: a word has a bit for each.
  *
  * The batch is one word for each share, one for the slots that were never
- * handed out (virgins; where slots are large), and one for those that have
- * settled. The slots that wait are in the record (`freed`).
+ * handed out (virgins; where slots are large), one for those that have
+ * settled, and one for those that were free when pages were last given back.
+ * The slots that wait are in the record (`freed`).
  */
 #include "gather.h"
 
 #include "arena.h"
 #include "bits.h"
+#include "os.h"
 
-enum { VIRGINS = SHARE_COUNT, SETTLED, FEW_WORDS };
+enum { VIRGINS = SHARE_COUNT, SETTLED, PURGED, FEW_WORDS };
 
 uint64_t shares_virgins(const struct record *slab)
 {
     return slab_batch_words(slab)[VIRGINS];
 }
 
-/* Slots that are live, or in the stock. */
-static uint64_t few_out(struct record *slab)
+/* Slots that were freed, and are not in the stock. */
+static uint64_t few_in(struct record *slab)
 {
     const uint64_t *batch = slab_batch_words(slab);
     uint64_t in = record_shares(slab)->freed;
 
     for (unsigned share = 0; share < SHARE_COUNT; share++)
         in |= batch[share];
+    return in;
+}
+
+/* Slots that are live, or in the stock. */
+static uint64_t few_out(struct record *slab)
+{
+    const uint64_t *batch = slab_batch_words(slab);
+    uint64_t in = few_in(slab);
+
     if (shares_large(slab))
         return bits_run(0, slab->slots) & ~(in | batch[VIRGINS]);
     return slab->fresh != 0 ? bits_run(0, slab->fresh) & ~in : 0;
@@ -62,9 +73,59 @@ uint32_t few_take(struct record *slab, unsigned share, struct hand *hand,
         else
             deal(&dealer, (uint32_t)(unit << UNIT_SHIFT) ^ hand->pad);
     }
+    batch[PURGED] &= ~batch[share] | bits;
     batch[share] = bits;
     hand->count = dealer.count;
     return lost;
+}
+
+/* The whole pages of a run of slots. */
+static bool purge_run(const struct record *slab, unsigned first,
+                      unsigned count)
+{
+    size_t page = os_page_bytes(), size = slab->slot_bytes;
+    uintptr_t from = align_up(slab->base + first * size, page);
+    uintptr_t to = align_down(slab->base + (first + count) * size, page);
+
+    return from < to && os_purge((void *)from, to - from);
+}
+
+/* What was written to a free slot would be gone with its pages. */
+static void verify(struct record *slab, uint64_t bits, struct die_call call)
+{
+    uint32_t draw = (uint32_t)slab->key.word[0];
+
+    for (; WRITE_CHECK && bits != 0; bits &= bits - 1) {
+        uintptr_t slot = slab->base
+            + (size_t)bits_lowest(bits) * slab->slot_bytes;
+        if (likely(scrub_is_whole(slot, slab->slot_bytes, &draw)))
+            continue;
+        struct die_facts facts = slab_facts(slab, slot, call);
+        facts.detail = "noticed when its pages were given back";
+        die(DIE_WRITE_AFTER_FREE, &facts);
+    }
+}
+
+bool few_purge(struct record *slab, struct die_call call)
+{
+    uint64_t *purged = &slab_batch_words(slab)[PURGED];
+    uint64_t idle = few_in(slab), more = idle & ~*purged;
+    bool any = false;
+
+    if (more == 0)
+        return false;
+    verify(slab, more, call);
+    *purged = idle;
+    while (idle != 0) {
+        unsigned first = bits_lowest(idle);
+        uint64_t rest = ~(idle >> first);
+        unsigned count = rest == 0 ? WORD_UNITS - first : bits_lowest(rest);
+        uint64_t run = bits_run(first, count);
+        if ((run & more) != 0)
+            any |= purge_run(slab, first, count);
+        idle &= ~run;
+    }
+    return any;
 }
 
 void few_settle(struct record *slab)

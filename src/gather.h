@@ -94,6 +94,7 @@ struct found few_gather(struct record *slab, unsigned share, bool all);
 uint32_t few_take(struct record *slab, unsigned share, struct hand *hand,
                   const struct die_call *call);
 void few_settle(struct record *slab);
+bool few_purge(struct record *slab, struct die_call call);
 
 /* A random one of the slots that were never handed out: its number. */
 uint32_t few_draw_virgin(struct record *slab, uint32_t random);

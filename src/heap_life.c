@@ -242,6 +242,32 @@ static bool release_idle(struct heap *heap, uint64_t now, bool all)
     return any;
 }
 
+/*
+ * Classes that were hardly used since the last tick do not keep the pages of
+ * slots that were freed; `all`: no class does. What rests of a class in use
+ * stays: it comes back soon.
+ */
+static bool purge_cold(struct heap *heap, bool all)
+{
+    struct die_call call = { .function = "free" };
+    bool any = false;
+
+    for (unsigned class = 0; SCRUB && class < CLASS_COUNT; class++) {
+        struct bin *bin = &heap->bin[class];
+        bool cold = bin->taken - *bin->taken_before < COLD_SLOTS;
+        bin->taken_before[0] = bin->taken;
+        if (!(cold || all) || !shares_few((uint32_t)class_slot_bytes(class)))
+            continue;
+        if (bin->current)
+            any |= shares_purge(bin->current, call);
+        for (struct record *slab = bin->ready_first; slab; slab = slab->next)
+            any |= shares_purge(slab, call);
+        for (struct record *slab = bin->asleep_first; slab; slab = slab->next)
+            any |= shares_purge(slab, call);
+    }
+    return any;
+}
+
 void heap_tick(struct heap *heap)
 {
     uint64_t now = os_clock_ms();
@@ -251,10 +277,9 @@ void heap_tick(struct heap *heap)
     if (now - heap->last_tick_ms < TICK_MS)
         return;
     heap->last_tick_ms = now;
-    for (unsigned class = 0; SCRUB && class < CLASS_COUNT; class++)
-        heap->bin[class].taken_before[0] = heap->bin[class].taken;
     heap_post_all(heap);
     release_idle(heap, now, false);
+    purge_cold(heap, false);
     /* One thread in a period looks after the arenas. */
     if (now - last >= TICK_MS
         && __atomic_compare_exchange_n(&purge_ms, &last, now, false,
@@ -272,6 +297,7 @@ bool heap_trim(struct heap *heap)
         heap_post_all(heap);
         heap_drain(heap, call);
         any = release_idle(heap, os_clock_ms(), true);
+        any |= purge_cold(heap, true);
         heap->busy--;
     }
     any |= purge_parked();

@@ -18,6 +18,8 @@ enum {
     /* Hands of so few slots are looked through for neighbours. */
     PART_SLOTS_MIN = 4,
     PART_SLOTS_MAX = 72,
+    HAND_MIN = 2,
+    HAND_LARGE_BYTES = 64 << 10,
 };
 
 /*
@@ -159,6 +161,11 @@ void shares_clear(struct record *slab)
     slab->asleep = slab->settled = 0;
 }
 
+bool shares_purge(struct record *slab, struct die_call call)
+{
+    return SCRUB && shares_few(slab->slot_bytes) && few_purge(slab, call);
+}
+
 uint32_t shares_left(struct record *slab)
 {
     uint32_t sum = 0;
@@ -203,13 +210,14 @@ void shares_part(const struct record *slab, struct hand *hand, uint32_t from)
     }
 }
 
-/* So many slots are enough: of few half, that the others may rest. */
-static uint32_t hand_wanted(const struct record *slab,
-                            const struct hand *hand)
+uint32_t shares_hand(const struct record *slab, uint32_t room)
 {
-    uint32_t part = shares_few(slab->slot_bytes) ? 2 : SHARE_COUNT;
+    uint32_t wanted = slab->slots / SHARE_COUNT;
 
-    return (uint32_t)size_min(slab->slots / part, hand->room / 2);
+    if (shares_large(slab))
+        wanted = (uint32_t)size_min(wanted, HAND_LARGE_BYTES
+                                                / slab->slot_bytes);
+    return (uint32_t)size_max(size_min(wanted, room / 2), HAND_MIN);
 }
 
 /* Slots that could be gathered. */
@@ -235,7 +243,7 @@ static void gather_waiting(struct record *slab, uint32_t now, uint32_t least,
 void shares_take(struct record *slab, struct hand *hand, uint32_t now,
                  uint32_t delay, uint32_t least, struct die_call call)
 {
-    uint32_t wanted = hand->count + hand_wanted(slab, hand);
+    uint32_t wanted = hand->count + shares_hand(slab, hand->room);
     /* So many sleepers are not left alone. */
     uint32_t enough = (uint32_t)size_max(size_min(slab->wake, least) / 4,
                                          size_min(least, 2));

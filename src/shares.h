@@ -81,6 +81,17 @@ void shares_rest(struct record *slab, uint32_t now, bool rested);
 /* Forget everything: the slab's memory is to be used otherwise. */
 void shares_clear(struct record *slab);
 
+/* The class is hardly used: verify what was freed of a slab of few slots, and
+   give its whole pages back. True: there were any. */
+bool shares_purge(struct record *slab, struct die_call call);
+
+/*
+ * So many slots are a hand. While they are handed out, half a slab rests, and
+ * what was freed meanwhile finds a share. Of large slots it is but a few: those
+ * that go round are resident.
+ */
+uint32_t shares_hand(const struct record *slab, uint32_t room);
+
 /* Slots that are gathered. */
 uint32_t shares_left(struct record *slab);
 

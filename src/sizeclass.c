@@ -58,9 +58,8 @@ unsigned class_slab_slots(unsigned class, size_t guard_bytes)
     size_t slot_bytes = class_slot_bytes(class);
     size_t slots = (bytes - guard_bytes) / slot_bytes;
 
-    /* What rests is resident: of large slots no more than need be. */
-    if (RANDOM_ORDER && slot_bytes >= CLASS_LARGE_BYTES)
-        slots = size_min(slots, CLASS_LARGE_SLOTS);
+    if (RANDOM_ORDER && slot_bytes >= CLASS_CAPPED_BYTES)
+        slots = size_min(slots, CLASS_CAPPED_SLOTS);
     if (slot_bytes >= CLASS_FEW_BYTES)
         slots = size_min(slots, CLASS_FEW_SLOTS_MAX);
     return (unsigned)size_min(slots, UINT16_MAX);

@@ -38,7 +38,10 @@ enum {
     CLASS_FEW_SLOTS_MAX = 64,
     /* Slots of a page and more: an untouched one costs nothing. */
     CLASS_LARGE_BYTES = 4096,
-    CLASS_LARGE_SLOTS = 32,
+    /* Of these a slab has no more slots than need be: half of them rest, and
+       what rests is resident. */
+    CLASS_CAPPED_BYTES = 2048,
+    CLASS_CAPPED_SLOTS = 32,
 };
 
 /*

@@ -11,9 +11,10 @@ enum {
     /* Fresh slots are touched about this much at once. */
     STRETCH_BYTES = 4096,
     STRETCH_SLOTS = 16,
-    /* Slots of a page or more: an order of some length costs nothing. */
-    STRETCH_LARGE_SLOTS = 16,
     REST_SLOTS_MIN = 16,
+    /* What rests is resident: of large slots fewer must do. */
+    REST_LARGE_BYTES = 64 << 10,
+    REST_LARGE_MIN = 4,
 };
 
 uint64_t *slab_state_words(const struct record *slab)
@@ -167,6 +168,9 @@ uint32_t slab_delay(const struct record *slab)
 {
     if (!DELAYED_REUSE)
         return 0;
+    if (shares_large(slab))
+        return (uint32_t)size_max(REST_LARGE_BYTES / slab->slot_bytes,
+                                  REST_LARGE_MIN);
     return (uint32_t)size_max(slab->slots / 2, REST_SLOTS_MIN);
 }
 
@@ -174,13 +178,17 @@ uint32_t slab_delay(const struct record *slab)
 static uint32_t stretch(const struct record *slab, uint32_t room, bool grows)
 {
     size_t left = slab->slots - slab->fresh;
-    size_t count = STRETCH_LARGE_SLOTS;
+    size_t count;
 
     /* The stretch doubles as the class grows: few pages for few objects, but
        of many objects no two in a row are likely to be neighbours. */
-    if (!shares_large(slab)) {
+    if (grows) {
+        count = room;
+    } else if (shares_large(slab)) {
+        count = shares_hand(slab, room);
+    } else {
         count = size_max(STRETCH_BYTES / slab->slot_bytes, STRETCH_SLOTS);
-        count = grows ? room : size_max(count, slab->fresh);
+        count = size_max(count, slab->fresh);
         /* No small rest that would have to stand for itself. */
         if (left < count + STRETCH_SLOTS)
             count = left;

@@ -113,8 +113,8 @@ START_TEST(slabs_hold_their_slots)
             ck_assert_uint_le(slots * slot + guards[i], bytes);
             /* Large slots are no more than a random order needs, few no more
                than a word has bits. */
-            if (RANDOM_ORDER && slot >= CLASS_LARGE_BYTES
-                && slots == CLASS_LARGE_SLOTS)
+            if (RANDOM_ORDER && slot >= CLASS_CAPPED_BYTES
+                && slots == CLASS_CAPPED_SLOTS)
                 continue;
             if (slot >= CLASS_FEW_BYTES && slots == CLASS_FEW_SLOTS_MAX)
                 continue;

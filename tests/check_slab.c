@@ -227,7 +227,7 @@ START_TEST(freed_slots_rest)
     uint32_t delay = slab_delay(slab), shortest = UINT32_MAX;
     uint32_t came = 0, idle = 0;
 
-    ck_assert(DELAYED_REUSE ? delay >= 16 : delay == 0);
+    ck_assert(DELAYED_REUSE ? delay >= 4 : delay == 0);
     memset(freed_at, 0xff, sizeof freed_at);
     while (clock < 20 * slab->slots && idle < 2 * delay + 2) {
         uint32_t before = clock, count = take(slab, ROOM_MIN, true);

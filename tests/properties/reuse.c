@@ -12,11 +12,17 @@
 
 /* ---- the least distance ---- */
 
-/* Said once more, on purpose: half a slab's slots, at least 16. */
+/*
+ * Said once more, on purpose: half a slab's slots, at least 16; of a page or
+ * more 64 KiB of them, at least 4.
+ */
 static size_t promised_delay(unsigned class)
 {
+    size_t bytes = class_slot_bytes(class);
     size_t half = class_slab_slots(class, guard_slab_bytes()) / 2;
 
+    if (bytes >= 4096)
+        return 64 * KIB / bytes > 4 ? 64 * KIB / bytes : 4;
     return half > 16 ? half : 16;
 }
 

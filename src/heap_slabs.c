@@ -164,9 +164,10 @@ void heap_event(struct heap *heap, struct record *slab)
 {
     heap->busy++;
     compiler_fence();
-    /* Once in SLAB_NO_EVENT frees: before the counts turn round. */
-    if (!SLOT_MAP && slab->state == SLAB_CURRENT)
+    if (!SLOT_MAP && slab->state == SLAB_CURRENT) {
         heap_settle_taken(heap, slab, slab_list_length(slab));
+        heap->pulse = 0;
+    }
     heap_settle(heap, slab);
     heap_beat(heap);
     compiler_fence();

@@ -244,6 +244,8 @@ static void take_fresh(struct record *slab, struct hand *hand, bool grows,
 void slab_take(struct record *slab, struct hand *hand, uint32_t now,
                bool patient, bool grows, struct die_call call)
 {
+    if (!SLOT_MAP)
+        return;
     uint32_t before = hand->count;
     uint32_t delay = patient ? slab_delay(slab) : 0;
     uint32_t least = patient

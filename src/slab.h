@@ -52,9 +52,10 @@ void slab_verify_left(struct record *slab);
 /* No object lives here: forget everything, ready for arena_give_slab. */
 void slab_close(struct record *slab);
 
-/* Added to `until`, and taken from `rest`, it keeps frees from being events:
-   the current slab of a class has none. Arithmetic is modulo 2^32. */
-#define SLAB_NO_EVENT (UINT32_C(1) << 30)
+/* Added to `until`, and taken from `rest`, it keeps frees of the current slab
+   from being events. In list mode so many are one: who never needs a refill
+   looks at the clock all the same. Arithmetic is modulo 2^32. */
+#define SLAB_NO_EVENT (UINT32_C(1) << (SLOT_MAP ? 30 : 14))
 
 /* Slots that are handed out, or in the stock. Of a current slab in list mode:
    less those taken since it was settled, and so perhaps below zero (heap.h). */

@@ -99,7 +99,7 @@ struct record *arena_take_span(size_t granules, uint64_t random,
                                size_t *taken, bool *clean);
 bool arena_extend_span(struct record *record, size_t index, size_t from,
                        size_t to);
-void arena_give_span(unsigned arena, size_t index, size_t granules,
+void arena_give_span(unsigned index, size_t first, size_t granules,
                      bool dirty);
 
 /* Purge what was unused for a whole period (all that is unused, with now).

@@ -134,7 +134,8 @@ static int limit(int process, int resource, const struct os_limit *set,
         error = limit_address_space(set, was);
     } else {
         error = os_limit(process, resource, set, was);
-        if (ours && error == 0)
+        /* Both may be missing: then it was a question whether one may ask. */
+        if (ours && error == 0 && was)
             answer_both(was);
     }
     if (error == 0)

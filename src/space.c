@@ -44,11 +44,12 @@ size_t space_limit_bytes(void)
 static size_t random_offset(size_t bound, size_t step)
 {
     uint64_t random = 0;
+    size_t places = step == 0 ? 0 : bound / step;
 
-    if (bound < step)
+    if (places == 0)
         return 0;
     entropy_derive(&random, sizeof random);
-    return (size_t)(random % (bound / step)) * step;
+    return (size_t)(random % places) * step;
 }
 
 static size_t pages(size_t bytes)

@@ -61,10 +61,11 @@ bool suite_full(void)
 }
 
 /* From the text in kB, not from statm: under an emulator with larger pages the
-   pages of statm are the host's. */
+   pages of statm are the host's. What is anonymous of it: pages of the
+   program's files come and go as the kernel pleases. */
 size_t suite_rss_bytes(void)
 {
-    static const char name[] = "\nVmRSS:";
+    static const char name[] = "\nRssAnon:";
     char text[4096];
     int fd = SUITE_TSAN ? -1 : open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     if (fd < 0)

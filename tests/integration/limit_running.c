@@ -205,7 +205,8 @@ int main(int argc, char **argv)
     if (argc != 4)
         return 2;
     /* No pointer at all: a question whether one may ask. */
-    if (prlimit(0, RLIMIT_AS, NULL, NULL) != 0)
+    if (prlimit(0, RLIMIT_AS, NULL, NULL) != 0
+        || prlimit64(0, RLIMIT_AS, NULL, NULL) != 0)
         fail("prlimit without limits");
     size_t mib = strtoul(argv[1], NULL, 0), bytes = strtoul(argv[2], NULL, 0);
     struct object *chain = fill(NULL, bytes, mib * MIB / bytes);

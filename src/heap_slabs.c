@@ -143,8 +143,12 @@ void heap_settle(struct heap *heap, struct record *slab)
         return;
     }
     heap_unlist(heap, slab);
-    /* One empty slab of a class stays at hand. */
-    if (used == 0 && bin->ready_first && heap_release_empty(heap, slab))
+    /* An empty slab of a class stays at hand; where freed slots rest two, which
+       take turns. */
+    struct record *other = bin->ready_first;
+    if (DELAYED_REUSE && other)
+        other = other->next;
+    if (used == 0 && other && heap_release_empty(heap, slab))
         return;
     if (slab_is_ready(slab)) {
         slab->until = used;

@@ -98,8 +98,7 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
     bool zeroed;
     void *p = allocate(heap, bytes, &zeroed, call);
 
-    if (unlikely(statistics_wanted))
-        statistics_beat(heap->last_tick_ms);
+    statistics_tick(heap->last_tick_ms);
     thread_leave(heap);
     return p ? p : face_no_memory();
 }
@@ -132,7 +131,6 @@ void *face_malloc_slow(size_t bytes, const void *site)
         if (likely(p))
             return p;
     }
-    /* In map mode what the table does not know. */
     if (SLOT_MAP && bytes <= CLASS_REQUEST_MAX && !class_is_tabled(bytes))
         return face_malloc_large(bytes, site, thread_heap(),
                                  class_by_arithmetic(bytes + CANARY_BYTES));
@@ -191,6 +189,7 @@ void *face_allocate_aligned(size_t alignment, size_t bytes)
 void face_event(struct record *slab)
 {
     heap_event(thread_heap(), slab);
+    statistics_tick(thread_heap()->last_tick_ms);
 }
 
 static void free_named(void *p, struct die_call call)
@@ -207,6 +206,7 @@ static void free_named(void *p, struct die_call call)
     }
     struct heap *heap = thread_enter();
     heap_free(heap, p, call);
+    statistics_tick(heap->last_tick_ms);
     thread_leave(heap);
 }
 

@@ -47,7 +47,8 @@ struct span_cache {
 static ALWAYS_INLINE struct span_row *span_cache_row(struct span_cache *cache,
                                                      size_t granules)
 {
-    unsigned shift = granules > 1 ? bits_highest(granules - 1) + 1 : 0;
+    /* Signed: where granules are large, no row is left out. */
+    int shift = granules > 1 ? (int)bits_highest(granules - 1) + 1 : 0;
     struct span_row *first = cache->row;
 
     return first + (shift < SPAN_CACHE_SKIPPED ? 0

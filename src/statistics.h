@@ -15,4 +15,11 @@ extern HIDDEN bool statistics_wanted;
    figures if they are old. No system call. */
 COLD void statistics_beat(uint64_t now_ms);
 
+/* After a slow call, with the time of the heap's last look at the clock. */
+static inline void statistics_tick(uint64_t now_ms)
+{
+    if (unlikely(statistics_wanted))
+        statistics_beat(now_ms);
+}
+
 #endif

@@ -60,14 +60,14 @@ enum {
     NOT_WHOLE, NO_MEMORY, NOT_ZERO, GROWS, LOST,
 };
 
+#if defined(__x86_64__)
+
 static _Atomic(struct block *) table[TABLE];
 static struct heap *heaps[HEAPS];
 static unsigned visits_max, one_in, bad;
 static int bad_status;
 static double until;
 static bool is_child;
-
-#if defined(__x86_64__)
 
 /* ---- the child of another thread ---- */
 

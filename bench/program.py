@@ -20,6 +20,8 @@ FIXED_TIME = ("wall", "cpu", "faults")  # what is told for an operation
 def end_group(process):
     """End all that a run started: it has a process group of its own. The
     leader is waited for last, so that its number stays the group's."""
+    if process.returncode is not None:
+        return
     os.killpg(process.pid, signal.SIGTERM)
     for _ in range(50):
         if os.waitid(os.P_PID, process.pid,

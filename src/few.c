@@ -93,7 +93,8 @@ static bool purge_run(const struct record *slab, unsigned first,
 /* What was written to a free slot would be gone with its pages. */
 static void verify(struct record *slab, uint64_t bits, struct die_call call)
 {
-    uint32_t draw = (uint32_t)slab->key.word[0];
+    const uint64_t *key = slab->key.word;
+    uint32_t draw = (uint32_t)(SLAB_KEY ? *key : slab->base);
 
     for (; WRITE_CHECK && bits != 0; bits &= bits - 1) {
         uintptr_t slot = slab->base

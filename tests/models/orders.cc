@@ -25,6 +25,12 @@ struct heap;
 #include "granules.c"
 #undef class
 
+// What granules.c calls when granules are given back that nobody had.
+void die(enum die_kind, const struct die_facts *)
+{
+    RL_ASSERT(false);
+}
+
 union sealed_page merlon_sealed_page;
 struct arena arenas[ARENA_COUNT_MAX];
 
@@ -855,7 +861,6 @@ struct granules_test : world<granules_test, 3> {
     {
         begin();
         part.words = &word;
-        part.count = GRANULES_WORD;
         // Four granules are in play.
         shared.share(&word.used, ~UINT64_C(15));
         shared.share(&word.dirty, 1);
@@ -863,6 +868,8 @@ struct granules_test : world<granules_test, 3> {
         shared.share(&part.window, GRANULES_WORD);
         shared.share(&part.taken, 0);
         shared.share(&part.hint, 0);
+        shared.share(&part.group, 0);
+        shared.share(&part.dirty, 1);
         for (int i = 0; i < 4; i++)
             page[i]($) = i == 0;
     }

@@ -33,7 +33,8 @@ enum policy {
     /* Predictable neighbours: slots and slabs in random order. */
     RANDOM_ORDER = MERLON_RANDOM_ORDER,
 
-    /* Use after free: a freed slot rests for half a slab of allocations. */
+    /* Use after free: a freed slot rests for half a slab of allocations; one
+       of a page or more for 64 KiB of them. */
     DELAYED_REUSE = MERLON_DELAYED_REUSE,
 
     /* Type confusion: addresses of one size class never serve another. */

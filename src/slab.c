@@ -121,13 +121,11 @@ static void verify_slot(struct record *slab, uintptr_t slot, bool wipe,
 
 void slab_verify(struct record *slab, bool wipe, struct die_call call)
 {
-    bool large = shares_large(slab);
-    uint64_t virgins = large ? shares_virgins(slab) : 0;
-    uint32_t count = large ? slab->slots : slab->fresh;
+    uint32_t count = shares_large(slab) ? slab->slots : slab->fresh;
     uint32_t draw = (uint32_t)slab->base ^ slab->fresh;
 
     for (uint32_t i = 0; SCRUB && i < count; i++) {
-        if (!large || (virgins >> i & 1) == 0)
+        if (!slab_never_had(slab, i))
             verify_slot(slab, slab->base + (size_t)i * slab->slot_bytes, wipe,
                         &draw, call);
     }

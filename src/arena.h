@@ -77,6 +77,24 @@ static inline size_t record_index(const struct record *record)
     return (size_t)(record - arena_at(record->arena)->records);
 }
 
+/* Arena and index of a record in one number; zero is no record. */
+enum { RECORD_PLACE_BITS = 26 };
+
+static inline uint32_t record_place(const struct record *record)
+{
+    return ((uint32_t)record->arena << RECORD_PLACE_BITS)
+        + (uint32_t)record_index(record) + 1;
+}
+
+static inline struct record *record_at_place(uint32_t place)
+{
+    if (place == 0)
+        return NULL;
+    place--;
+    return &arena_at(place >> RECORD_PLACE_BITS)
+        ->records[place & ((1U << RECORD_PLACE_BITS) - 1)];
+}
+
 /* Words of the exact state from this granule on. */
 static inline uint64_t *record_bits(uint64_t *bits, size_t index)
 {

@@ -13,8 +13,12 @@
  *
  * In slots up to 256 bytes the canary is written once and stays when the slot
  * is freed; in larger ones, whose last page may be untouched, it is written at
- * each allocation. An object that another thread has freed, and whose owner
- * has not heard of it yet, has none: so the owner notices if he frees it too.
+ * each allocation.
+ *
+ * An object that another thread has freed, and whose owner has not heard of it
+ * yet, has a mark instead: the canary XORed with the number of that thread. So
+ * the owner notices if he frees it too, and no overflow looks like it, unless
+ * it puts back all bytes of the canary but the mark's three.
  */
 #ifndef MERLON_CANARY_H
 #define MERLON_CANARY_H
@@ -24,6 +28,10 @@
 enum {
     CANARY_STAYS_BYTES = 256,
     CANARY_TURN = 16, /* what differs within a slab comes to the top */
+
+    /* A mark is in the third to fifth byte. */
+    CANARY_MARK_SHIFT = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 16 : 24,
+    CANARY_MARK_BITS = 24,
 };
 
 /* Is the canary of a free slot there already? */
@@ -61,6 +69,28 @@ static ALWAYS_INLINE void canary_clear(uintptr_t slot, size_t slot_bytes)
 {
     if (CANARY)
         *canary_place(slot, slot_bytes) = 0;
+}
+
+/* The canary was found whole: make it the mark of a thread, whose number is not
+   zero. */
+static ALWAYS_INLINE void canary_mark(uintptr_t slot, size_t slot_bytes,
+                                      uint32_t thread)
+{
+    if (CANARY)
+        *canary_place(slot, slot_bytes) ^=
+            (uint64_t)thread << CANARY_MARK_SHIFT;
+}
+
+/* Whose mark it is; zero: it is none. */
+static inline uint32_t canary_marked_by(const struct slab_key *key,
+                                        uintptr_t slot, size_t slot_bytes)
+{
+    uint64_t mark = CANARY
+        ? *canary_place(slot, slot_bytes) ^ canary_value(key, slot) : 0;
+    uint64_t thread = mark >> CANARY_MARK_SHIFT
+        & ((1U << CANARY_MARK_BITS) - 1);
+
+    return mark == thread << CANARY_MARK_SHIFT ? (uint32_t)thread : 0;
 }
 
 /* Is its place as zero as that of a slot that never was handed out? */

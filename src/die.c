@@ -84,6 +84,23 @@ static void put_history(struct text *line, const struct die_facts *facts)
         put_stack(line, "freed", history->freed_by, history->release);
 }
 
+static void put_sender(struct text *line, uint32_t sender)
+{
+    uint32_t thread = sender & ~DIE_SENDER_SEVERAL;
+
+    if (sender == 0)
+        return;
+    text_put(line, ", sender ");
+    if (thread == DIE_SENDER_UNKNOWN) {
+        text_put(line, "unknown");
+        return;
+    }
+    text_put(line, "tid ");
+    text_decimal(line, thread);
+    if (sender & DIE_SENDER_SEVERAL)
+        text_put(line, " or another");
+}
+
 static void format(struct text *line, enum die_kind kind,
                    const struct die_facts *facts)
 {
@@ -111,6 +128,7 @@ static void format(struct text *line, enum die_kind kind,
         text_put(line, ", slab ");
         text_hex(line, facts->slab);
     }
+    put_sender(line, facts->sender);
     text_put(line, ", pid ");
     text_decimal(line, os_process_id());
     text_put(line, ", tid ");

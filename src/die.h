@@ -49,12 +49,18 @@ struct die_history {
     const struct stack *access;  /* by a fault; NULL: the call's */
 };
 
+/* The number of the thread whose message is concerned, or that nobody knows
+   it, or that another may have sent it as well. */
+#define DIE_SENDER_UNKNOWN UINT32_C(0xffffff)
+#define DIE_SENDER_SEVERAL (UINT32_C(1) << 31)
+
 /* What is known at the place of detection; zero where it is not. */
 struct die_facts {
     struct die_call call;
     const void *pointer;
     size_t slot_bytes;  /* size class */
     uintptr_t slab;     /* first byte of the slab */
+    uint32_t sender;    /* as above; 0: no message is concerned */
     const char *detail; /* constant text, or NULL */
     const struct die_history *history; /* or NULL */
 };

@@ -33,6 +33,7 @@
 #include "mail.h"
 #include "outbox.h"
 #include "sample.h"
+#include "sender.h"
 #include "slab.h"
 #include "span.h"
 
@@ -84,6 +85,7 @@ struct heap {
     uint32_t busy;      /* inside a slow path: a fork must not adopt it */
     uint32_t pulse;     /* slow calls until the next look at the clock */
     uint32_t line_draw[WRITE_CHECK]; /* where the next check looks */
+    uint32_t thread[CHECKED]; /* number of its thread, once it was asked */
     uint64_t taken;     /* slots moved into a stock, less those put back */
     uint64_t last_tick_ms;
     uint64_t generation; /* of the process: see process.h */
@@ -123,6 +125,25 @@ static ALWAYS_INLINE uint32_t *heap_line_draw(struct heap *heap)
     uint32_t *draw = heap->line_draw;
 
     return draw;
+}
+
+/* The number of the thread that uses the heap. */
+COLD uint32_t heap_ask_thread(struct heap *heap);
+
+static inline uint32_t heap_thread(struct heap *heap)
+{
+    uint32_t *thread = heap->thread;
+
+    return CHECKED && likely(*thread != 0) ? *thread : heap_ask_thread(heap);
+}
+
+/* Another thread uses it now, or the same under another number. */
+static inline void heap_forget_thread(struct heap *heap)
+{
+    uint32_t *thread = heap->thread;
+
+    if (CHECKED)
+        *thread = 0;
 }
 
 static inline struct stream *heap_stream(struct heap *heap)
@@ -282,6 +303,27 @@ void heap_plan_sample(struct heap *heap, unsigned class);
 
 /* Draw anew: after a fork. */
 void heap_forget_sample(struct heap *heap);
+
+/* --- heap_report.c ----------------------------------------------------- */
+
+/* Why no live object starts here; NULL: it is no slab of ours. */
+void heap_report(const struct record *slab, uintptr_t p, struct die_call call);
+
+/* A live slot whose canary is not what it should be. */
+void heap_report_canary(const struct record *slab, uintptr_t p,
+                        struct die_call call);
+
+/* A pointer into the part of spans that is no live span's start. */
+void heap_report_span(const struct record *record, uintptr_t p,
+                      struct die_call call);
+
+/* Freed by the caller, when another thread's message was under way. */
+void heap_report_twice(const struct record *slab, uintptr_t p,
+                       struct die_call call);
+
+/* A message came in that names a slot which is free, or a wrong link. */
+void heap_report_message(enum die_kind kind, const struct record *slab,
+                         uintptr_t slot, struct die_call call);
 
 /* --- heap_free.c ------------------------------------------------------- */
 

@@ -12,67 +12,6 @@
 
 /* --- judging ----------------------------------------------------------- */
 
-/* Why no live object starts here. */
-static void report(const struct record *slab, uintptr_t p,
-                   struct die_call call)
-{
-    struct die_facts facts = { .call = call, .pointer = (void *)p };
-    enum die_kind kind = DIE_INVALID_POINTER;
-
-    if (!slab) {
-        facts.detail = "not from this heap";
-    } else {
-        size_t offset = p - slab->base;
-        facts = slab_facts(slab, p, call);
-        if (offset % slab->slot_bytes != 0)
-            facts.detail = "inside an object";
-        else if (slab_never_had(slab, offset / slab->slot_bytes))
-            facts.detail = "never allocated";
-        else
-            kind = DIE_DOUBLE_FREE;
-    }
-    die(kind, &facts);
-}
-
-/* Has another thread freed this slot, and the owner not taken it in yet? */
-static bool is_under_way(const struct record *slab, uintptr_t p)
-{
-    size_t offset = p - slab->base;
-
-    return STRICT_REMOTE
-        && (exact_load(slab_pending_words(slab), offset >> UNIT_SHIFT)
-            & exact_bit(offset >> UNIT_SHIFT)) != 0;
-}
-
-/* A live slot whose canary is not what it should be. In a freed slot whose
-   message is not yet sent, or not yet taken in, everything is zero. */
-static void report_canary(const struct record *slab, uintptr_t p,
-                          struct die_call call)
-{
-    struct die_facts facts = slab_facts(slab, p, call);
-    bool scrubbed = SCRUB
-        && scrub_range_is_zero(p, slab->slot_bytes - CANARY_BYTES);
-
-    if (is_under_way(slab, p) || scrubbed) {
-        facts.detail = "freed by another thread";
-        die(DIE_DOUBLE_FREE, &facts);
-    } else {
-        die(DIE_OVERFLOW, &facts);
-    }
-}
-
-/* A pointer into the part of spans that is no live span's start. */
-static void report_span(struct record *record, uintptr_t p,
-                        struct die_call call)
-{
-    struct die_facts facts = { .call = call, .pointer = (void *)p };
-    bool freed = record->kind == RECORD_SPAN_FREE && record->base == p;
-
-    if (!freed)
-        facts.detail = "inside an object, or never allocated";
-    die(freed ? DIE_DOUBLE_FREE : DIE_INVALID_POINTER, &facts);
-}
-
 /* The record of a slab that p lies in, or of a live span that starts at p; else
    NULL after a report, in every build. */
 static struct record *judge(uintptr_t p, struct die_call call)
@@ -80,13 +19,13 @@ static struct record *judge(uintptr_t p, struct die_call call)
     struct record *record = arena_record(p);
 
     if (!record || record->kind == RECORD_NONE) {
-        report(NULL, p, call);
+        heap_report(NULL, p, call);
         return NULL;
     }
     if (record->kind == RECORD_SLAB)
         return record->slab;
     if (!span_of(record, p)) {
-        report_span(record, p, call);
+        heap_report_span(record, p, call);
         return NULL;
     }
     return record;
@@ -97,11 +36,11 @@ static bool is_sound(const struct record *slab, uintptr_t p,
                      struct die_call call)
 {
     if (!exact_is_live(slab_state_words(slab), p - slab->base)) {
-        report(slab, p, call);
+        heap_report(slab, p, call);
         return false;
     }
     if (!canary_is_whole(&slab->key, p, slab->slot_bytes)) {
-        report_canary(slab, p, call);
+        heap_report_canary(slab, p, call);
         return false;
     }
     return true;
@@ -131,7 +70,7 @@ static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
     size_t unit = (p - slab->base) >> UNIT_SHIFT;
 
     if (p % UNIT_BYTES != 0)
-        return report(slab, p, call);
+        return heap_report(slab, p, call);
     switch (heap_put(slab, p, state, unit)) {
     case HEAP_PUT_DONE:
         return;
@@ -144,9 +83,9 @@ static void free_own(struct heap *heap, struct record *slab, uintptr_t p,
         return;
     case HEAP_PUT_UNUSUAL:
         if (!exact_is_live(state, p - slab->base))
-            report(slab, p, call);
+            heap_report(slab, p, call);
         else
-            report_canary(slab, p, call);
+            heap_report_canary(slab, p, call);
     }
 }
 
@@ -165,14 +104,14 @@ static void take_one(struct record *slab, uint64_t *state, size_t unit,
     uint64_t word = exact_load(state, unit);
     uintptr_t slot = slab->base + (unit << UNIT_SHIFT);
 
+    bool live = exact_says_live(word, unit);
+
+    if (unlikely(!live))
+        heap_report_message(DIE_DOUBLE_FREE, slab, slot, call);
     if (canary_stays(slab->slot_bytes))
         canary_write(&slab->key, slot, slab->slot_bytes);
-    if (unlikely(!exact_says_live(word, unit))) {
-        struct die_facts facts = slab_facts(slab, slot, call);
-        facts.detail = "by another thread, noticed when its message came in";
-        die(DIE_DOUBLE_FREE, &facts);
+    if (unlikely(!live))
         return;
-    }
     exact_store(state, exact_closed(word, unit), unit);
     slab_put(slab, slot, false);
 }
@@ -223,9 +162,7 @@ static void take_chain(struct record *slab, uint32_t head, uint32_t count,
             break;
         if ((CHECKED || ENCODED_LINKS) && (!sound || unit == 0
                         || (unit - 1) << UNIT_SHIFT >= end)) {
-            struct die_facts facts =
-                slab_facts(slab, slab->base + head, call);
-            die(DIE_LINK, &facts);
+            heap_report_message(DIE_LINK, slab, slab->base + head, call);
             break;
         }
         head = (unit - 1) << UNIT_SHIFT;
@@ -236,6 +173,7 @@ static void take_chain(struct record *slab, uint32_t head, uint32_t count,
 void heap_take_post(struct heap *heap, struct record *slab,
                     struct die_call call)
 {
+    uint32_t sender = sender_load(slab);
     uint64_t mail = mail_take(slab);
 
     suspend_events(slab);
@@ -244,6 +182,7 @@ void heap_take_post(struct heap *heap, struct record *slab,
     else if (mail_count(mail) != 0)
         take_chain(slab, (mail_head(mail) - 1) << UNIT_SHIFT,
                    mail_count(mail), call);
+    sender_forget(slab, sender);
     heap_settle(heap, slab);
 }
 
@@ -284,7 +223,7 @@ static void drain(struct heap *heap, struct inbox *inbox, struct die_call call)
     struct record *slab = inbox_take_all(inbox);
 
     while (slab) {
-        struct record *next = slab->mail_next;
+        struct record *next = inbox_next(slab);
         take_in(heap, slab, call);
         slab = next;
     }
@@ -321,20 +260,12 @@ bool heap_claim(struct heap *heap, struct record *slab, struct die_call call)
     return true;
 }
 
-/* What its owner will find: zeros, and no canary. */
-static void leave_slot(const struct record *slab, uintptr_t p)
+/* What its owner will find: zeros, and who sent it. */
+static void leave_slot(struct heap *heap, const struct record *slab,
+                       uintptr_t p)
 {
     scrub(p, slab->slot_bytes);
-    canary_clear(p, slab->slot_bytes);
-}
-
-static void report_twice(struct record *slab, uintptr_t p,
-                         struct die_call call)
-{
-    struct die_facts facts = slab_facts(slab, p, call);
-
-    facts.detail = "freed by two threads";
-    die(DIE_DOUBLE_FREE, &facts);
+    canary_mark(p, slab->slot_bytes, heap_thread(heap));
 }
 
 /* Strict mode: the message is a bit, and it is sent at once. */
@@ -346,11 +277,12 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     uint64_t sent;
     enum mail_result result;
 
-    leave_slot(slab, p);
+    leave_slot(heap, slab, p);
+    sender_sign(slab, heap_thread(heap));
     /* Release: whoever takes the bit in sees the slot scrubbed. */
     if (__atomic_fetch_or(pending, exact_bit(unit), __ATOMIC_SEQ_CST)
             & exact_bit(unit)) {
-        report_twice(slab, p, call);
+        heap_report_twice(slab, p, call);
         return;
     }
     while ((result = mail_note(slab, heap->id == 0, &sent)) == MAIL_NOBODY) {
@@ -366,7 +298,7 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     else if (result == MAIL_GONE
              && __atomic_fetch_and(pending, ~exact_bit(unit),
                                    __ATOMIC_SEQ_CST) & exact_bit(unit))
-        report_twice(slab, p, call);
+        heap_report_twice(slab, p, call);
 }
 
 static void post(struct heap *heap, struct parcel *parcel,
@@ -377,6 +309,7 @@ static void post(struct heap *heap, struct parcel *parcel,
     enum mail_result result;
 
     parcel->slab = NULL;
+    sender_sign(slab, heap_thread(heap));
     while ((result = mail_send_chain(slab, parcel->head, parcel->tail,
                                      parcel->count, heap->id == 0, &sent))
            == MAIL_NOBODY) {
@@ -391,7 +324,7 @@ static void post(struct heap *heap, struct parcel *parcel,
     if (result == MAIL_NOTIFY)
         notify(heap, slab, sent, call);
     else if (result == MAIL_GONE)
-        report_twice(slab, slab->base + parcel->head, call);
+        heap_report_twice(slab, slab->base + parcel->head, call);
 }
 
 void heap_post_all(struct heap *heap)
@@ -413,7 +346,7 @@ static void free_remote_grouped(struct heap *heap, struct record *slab,
 {
     uint32_t offset = (uint32_t)(p - slab->base);
 
-    leave_slot(slab, p);
+    leave_slot(heap, slab, p);
     if (heap->id == 0) {
         struct parcel single = { .slab = slab };
         parcel_add(&single, offset);
@@ -453,7 +386,7 @@ static void free_judged(struct heap *heap, struct record *record, uintptr_t p,
     for (;;) {
         uint32_t owner = mail_owner(mail_load(record));
         if (owner == MAIL_ARENA) {
-            report(record, p, call);
+            heap_report(record, p, call);
         } else if (owner == heap->id && owner != 0) {
             free_own(heap, record, p, call);
         } else if (owner == 0 && heap_claim(heap, record, call)) {

@@ -135,6 +135,8 @@ struct heap *heap_open(void)
 
     if (!heap)
         heap = make();
+    if (heap)
+        heap_forget_thread(heap);
     return heap;
 }
 

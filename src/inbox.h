@@ -11,7 +11,7 @@
 #ifndef MERLON_INBOX_H
 #define MERLON_INBOX_H
 
-#include "record.h"
+#include "arena.h"
 
 struct inbox {
     struct record *first;
@@ -22,11 +22,18 @@ static inline void inbox_push(struct inbox *inbox, struct record *slab)
     struct record *first = __atomic_load_n(&inbox->first, __ATOMIC_RELAXED);
 
     do
-        slab->mail_next = first;
+        slab->mail_next = first ? record_place(first) : 0;
     /* Release: the link is written before the slab can be taken out. And
        seq_cst: the pusher looks at the owner after; see mail_swap. */
     while (!__atomic_compare_exchange_n(&inbox->first, &first, slab, true,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+}
+
+/* The slab that was pushed before this one. Once the note is taken out of the
+   slab another push may write it. */
+static inline struct record *inbox_next(const struct record *slab)
+{
+    return record_at_place(slab->mail_next);
 }
 
 static inline bool inbox_is_empty(const struct inbox *inbox)

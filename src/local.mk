@@ -36,9 +36,9 @@ core_sources = \
 	src/guard.h src/shares.h src/slab.h src/gather.h src/quarters.c \
 	src/few.c src/shares.c src/slab.c \
 	src/span_cache.h src/span.h src/span.c src/sample.h src/sample.c \
-	src/mail.h src/inbox.h src/outbox.h src/pool.h \
+	src/sender.h src/mail.h src/inbox.h src/outbox.h src/pool.h \
 	src/heap.h src/heap_slabs.c src/heap_alloc.c src/heap_free.c \
-	src/heap_life.c src/heap_sample.c \
+	src/heap_life.c src/heap_sample.c src/heap_report.c \
 	src/aside.h src/aside.c src/thread.h src/process.h src/thread.c \
 	src/process.c \
 	src/face.h src/fast.h src/statistics.h src/statistics.c \

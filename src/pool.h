@@ -18,24 +18,8 @@
 #include "mail.h"
 
 struct pool {
-    uint64_t top; /* tag 32 | place 32, as in pool_place */
+    uint64_t top; /* tag 32 | place 32, as in record_place */
 };
-
-enum { POOL_INDEX_BITS = 26 };
-
-/* Arena and index of a record; never zero. */
-static inline uint32_t pool_place(const struct record *slab)
-{
-    return ((uint32_t)slab->arena << POOL_INDEX_BITS)
-        + (uint32_t)record_index(slab) + 1;
-}
-
-static inline struct record *pool_record(uint32_t place)
-{
-    place--;
-    return &arena_at(place >> POOL_INDEX_BITS)
-        ->records[place & ((1U << POOL_INDEX_BITS) - 1)];
-}
 
 static inline void pool_put(struct pool *pool, struct record *slab)
 {
@@ -44,7 +28,7 @@ static inline void pool_put(struct pool *pool, struct record *slab)
 
     do {
         __atomic_store_n(&slab->pool_next, (uint32_t)top, __ATOMIC_RELAXED);
-        pushed = ((top >> 32) + 1) << 32 | pool_place(slab);
+        pushed = ((top >> 32) + 1) << 32 | record_place(slab);
     /* Release: the link is written before the slab can be taken out. */
     } while (!__atomic_compare_exchange_n(&pool->top, &top, pushed, true,
                                           __ATOMIC_RELEASE,
@@ -57,7 +41,7 @@ static inline struct record *pool_take(struct pool *pool)
     uint64_t top = __atomic_load_n(&pool->top, __ATOMIC_ACQUIRE);
 
     while ((uint32_t)top != 0) {
-        struct record *slab = pool_record((uint32_t)top);
+        struct record *slab = record_at_place((uint32_t)top);
         uint32_t next = __atomic_load_n(&slab->pool_next, __ATOMIC_RELAXED);
         /* The tag changes with every put: a stale `next` cannot be used. */
         if (__atomic_compare_exchange_n(&pool->top, &top,

@@ -47,7 +47,8 @@ struct record {
     struct heap *owner;     /* who frees here without a message, or NULL */
     struct record *slab;    /* record of the slab's first granule */
     uint64_t mail;          /* owner, pending frees: see mail.h */
-    struct record *mail_next; /* in the inbox of the owner */
+    uint32_t mail_next;     /* place of the next in the owner's inbox */
+    uint32_t sender;        /* whose messages are under way: sender.h */
     uintptr_t base;         /* first byte of the slab, or of the span */
     uint32_t slot_bytes;
     uint8_t kind;           /* enum record_kind */

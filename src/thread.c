@@ -57,6 +57,7 @@ static void renew(struct heap *heap)
         stream_reset(heap_stream(heap));
     if (SAMPLING)
         heap_forget_sample(heap);
+    heap_forget_thread(heap);
     if (!SLOT_MAP || !RANDOM_ORDER)
         return;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {

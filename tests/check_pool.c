@@ -36,10 +36,10 @@ static void leave(struct record *slab)
 START_TEST(places_name_records)
 {
     for (int i = 0; i < COUNT; i++) {
-        ck_assert_uint_ne(pool_place(record[i]), 0);
-        ck_assert_ptr_eq(pool_record(pool_place(record[i])), record[i]);
+        ck_assert_uint_ne(record_place(record[i]), 0);
+        ck_assert_ptr_eq(record_at_place(record_place(record[i])), record[i]);
         for (int j = 0; j < i; j++)
-            ck_assert_uint_ne(pool_place(record[i]), pool_place(record[j]));
+            ck_assert_uint_ne(record_place(record[i]), record_place(record[j]));
     }
 }
 END_TEST

@@ -81,6 +81,7 @@ check_modules = \
 	tests/check_sample \
 	tests/check_scrub \
 	tests/check_sealed \
+	tests/check_sender \
 	tests/check_sizeclass \
 	tests/check_slab \
 	tests/check_sleep \

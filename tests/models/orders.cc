@@ -50,7 +50,7 @@ struct world : rl::test_suite<TEST, THREADS> {
     shared_words shared;
     rl::var<int> owners_line[RECORDS]; // touched by who owns the record
     rl::var<int> slot[SLOTS];          // the contents of a freed slot
-    rl::var<struct record *> next[RECORDS]; // what mail_next holds
+    rl::var<struct record *> next[RECORDS]; // what mail_next names
 
     void begin()
     {
@@ -112,7 +112,7 @@ struct world : rl::test_suite<TEST, THREADS> {
     struct record *next_of(struct record *slab)
     {
         (void)(struct record *)next[slab - record]($);
-        return slab->mail_next;
+        return inbox_next(slab);
     }
 };
 

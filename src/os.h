@@ -76,6 +76,9 @@ bool os_kernel_is_real(void *p);
  */
 size_t os_move(void *from, void *to, size_t bytes);
 
+/* Huge pages here, if the kernel likes: all of it will be used. */
+void os_huge_pages(void *p, size_t bytes);
+
 /* No huge pages here: sparse memory would be blown up. */
 void os_no_huge_pages(void *p, size_t bytes);
 

@@ -228,6 +228,11 @@ bool os_seal(void *p, size_t bytes)
         && call6(SYS_mseal, (long)p, (long)bytes, 0, 0, 0, 0) == 0;
 }
 
+void os_huge_pages(void *p, size_t bytes)
+{
+    advise(p, bytes, MADV_HUGEPAGE);
+}
+
 void os_no_huge_pages(void *p, size_t bytes)
 {
     advise(p, bytes, MADV_NOHUGEPAGE);

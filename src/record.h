@@ -81,7 +81,10 @@ struct record {
             size_t span_granules;   /* of its range */
             size_t span_guarded;    /* bytes of guards behind it */
             size_t span_index;      /* of its range's first granule */
-            uint64_t span_freed_ms; /* when it entered the cache */
+            union {
+                uint64_t span_freed_ms; /* when it entered the cache */
+                bool span_closed; /* freed: its range is one mapping */
+            };
         };
     };
 } __attribute__((aligned(2 * CACHE_LINE_BYTES)));

@@ -28,7 +28,15 @@ enum {
     QUARANTINE_SHARE = 4,
     /* Each may cost two mappings. */
     QUARANTINE_COUNT_MAX = 64,
+    /* Spans from this size on are huge, */
+    HUGE_BYTES = 4 << 20,
+    HUGE_PAGE_BYTES = 2 << 20,
+    /* and have huge pages once so many of them were freed. */
+    HUGE_FREED_MIN = 8,
 };
+
+/* Huge spans that were ever freed, about; it stays at the minimum. */
+static unsigned huge_freed;
 
 static uintptr_t range_base(const struct record *span)
 {
@@ -153,19 +161,42 @@ static void discount(const struct record *span)
     __atomic_fetch_sub(&span_quarantine_count, 1, __ATOMIC_RELAXED);
 }
 
-/* The oldest span of the quarantine leaves it. False: the kernel refuses (it is
-   out of mappings), and the span waits for another time. */
-static bool let_out(struct record *span)
+/*
+ * Nothing of a freed span's range can be read or written. A new mapping does it
+ * by one call: pages, page tables, guards, and whether there were huge pages
+ * are forgotten. Where guards are mappings of their own, these are counted, and
+ * stay as they are.
+ */
+static void close_range(struct record *span)
+{
+    uintptr_t begin = range_base(span);
+
+    span->span_closed = os_guards_are_cheap()
+        && os_decommit((void *)begin, range_end(span) - begin);
+    if (!span->span_closed)
+        guard_lock(span->base, span->span_bytes);
+}
+
+static bool open_range(const struct record *span)
 {
     uintptr_t begin = range_base(span);
     size_t front = size_min(span->base - begin,
                             GUARD_SPAN_PAGES_MAX * os_page_bytes());
 
-    if (guard_unlock(span->base, span->span_bytes,
-                     span->span_bytes <= GUARD_WHOLE_BYTES_MAX)
+    if (span->span_closed)
+        return os_commit((void *)begin, range_end(span) - begin);
+    return guard_unlock(span->base, span->span_bytes,
+                        span->span_bytes <= GUARD_WHOLE_BYTES_MAX)
         && guard_unlock(span->base - front, front, true)
         && guard_unlock(span->base + span->span_bytes, span->span_guarded,
-                        true)) {
+                        true);
+}
+
+/* The oldest span of the quarantine leaves it. False: the kernel refuses (it is
+   out of mappings), and the span waits for another time. */
+static bool let_out(struct record *span)
+{
+    if (open_range(span)) {
         discount(span);
         release_range(span, false);
         return true;
@@ -207,11 +238,34 @@ static bool end_quarantine(void)
     return any;
 }
 
+/*
+ * Each span has fresh pages. Who allocates and frees huge spans again and again
+ * pays more for a fault on every page than for all that he does with them. With
+ * huge pages it is a third. Who has but a few keeps to what he touches. Without
+ * guards pages are not fresh: freed spans keep theirs.
+ */
+static bool wants_huge_pages(size_t bytes)
+{
+    /* Relaxed: a preference. */
+    return GUARD_PAGES && bytes >= HUGE_BYTES
+        && __atomic_load_n(&huge_freed, __ATOMIC_RELAXED) >= HUGE_FREED_MIN;
+}
+
+static void count_huge(const struct record *span)
+{
+    if (GUARD_PAGES && span->span_bytes >= HUGE_BYTES
+        && __atomic_load_n(&huge_freed, __ATOMIC_RELAXED) < HUGE_FREED_MIN)
+        __atomic_fetch_add(&huge_freed, 1, __ATOMIC_RELAXED);
+}
+
 void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
                     struct span_cache *cache, bool *zeroed)
 {
     size_t page = os_page_bytes();
+    bool huge = wants_huge_pages(bytes);
     uint64_t random = RANDOM_STREAM ? stream_draw(stream) : 0;
+    if (huge)
+        alignment = size_max(alignment, HUGE_PAGE_BYTES);
     size_t front = align_up(guard_span_pages(random) * page, alignment);
     size_t usable = align_up(bytes, page);
     size_t total = front + usable + (GUARD_PAGES ? page : 0);
@@ -242,6 +296,8 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
     span->base = user;
     span->span_index = index;
     span->span_granules = taken;
+    if (huge)
+        os_huge_pages((void *)user, align_down(usable, HUGE_PAGE_BYTES));
     return publish(span, usable);
 }
 
@@ -277,8 +333,9 @@ void span_free(struct record *span, struct span_cache *cache,
         return;
     }
     span_count(span->span_bytes, false);
+    count_huge(span);
     if (GUARD_PAGES) {
-        guard_lock(span->base, span->span_bytes);
+        close_range(span);
         enter_quarantine(span);
     } else if (cache && span_cache_has_room(cache, span)) {
         span_cache_put(cache, span);

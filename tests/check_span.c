@@ -372,6 +372,38 @@ START_TEST(arena_keeps_pages)
 }
 END_TEST
 
+/* Who frees huge spans again and again has the next ones where huge pages
+   begin; no other span is moved for it. */
+START_TEST(huge_spans_align)
+{
+    enum { ROUNDS_ALIGNED = 8, BYTES = 5 * MIB };
+    size_t huge = 2 * MIB;
+    bool zeroed;
+
+    if (!GUARD_PAGES)
+        return;
+    for (int i = 0; i < ROUNDS_ALIGNED; i++) {
+        char *p = span_make(BYTES, page, NULL);
+        /* Behind at most eight guards. */
+        ck_assert_uint_ne((uintptr_t)p % huge, 0);
+        memset(p, 1, BYTES);
+        span_end(p);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        char *p = span_make(BYTES + (size_t)i * page, page, &zeroed);
+        ck_assert_uint_eq((uintptr_t)p % huge, 0);
+        ck_assert(zeroed && p[0] == 0 && p[BYTES - 1] == 0);
+        if (i % 8 == 0)
+            memset(p, 1, BYTES + (size_t)i * page);
+        char *q = span_make(MIB, page, &zeroed);
+        ck_assert_uint_ne((uintptr_t)q % huge, 0);
+        ck_assert(zeroed && pattern_is_zero(q, MIB));
+        span_end(q);
+        span_end(p);
+    }
+}
+END_TEST
+
 static Suite *make(void)
 {
     Suite *suite = suite_create("span");
@@ -390,6 +422,7 @@ static Suite *make(void)
     tcase_add_test(all, cache_is_used);
     tcase_add_test(all, cache_fits);
     tcase_add_test(all, arena_keeps_pages);
+    tcase_add_test(all, huge_spans_align);
     suite_add_tcase(suite, all);
     return suite;
 }

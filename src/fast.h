@@ -18,8 +18,7 @@
 NOINLINE void *face_malloc_slow(size_t bytes, const void *site);
 NOINLINE void *face_calloc_slow(size_t bytes, const void *site);
 NOINLINE void face_free_slow(void *p, const void *site);
-NOINLINE void *face_malloc_large(size_t bytes, const void *site,
-                                 struct heap *heap, size_t class);
+NOINLINE void *face_malloc_large(size_t bytes, const void *site);
 NOINLINE void face_free_large(struct record *slab, uintptr_t p, size_t unit);
 NOINLINE void face_event(struct record *slab);
 void *face_realloc(void *p, size_t bytes, const void *site);
@@ -41,8 +40,7 @@ static ALWAYS_INLINE void *fast_malloc(size_t bytes)
     if (likely(p))
         return p;
     if (large)
-        return face_malloc_large(bytes, __builtin_return_address(0), heap,
-                                 class);
+        return face_malloc_large(bytes, __builtin_return_address(0));
     return face_malloc_slow(bytes, __builtin_return_address(0));
 }
 
@@ -146,8 +144,20 @@ static ALWAYS_INLINE void *fast_realloc(void *p, size_t bytes)
     return face_realloc(p, bytes, __builtin_return_address(0));
 }
 
+/* Some programs ask at each malloc and each free. */
 static ALWAYS_INLINE size_t fast_usable_size(void *p)
 {
+    uintptr_t at = (uintptr_t)p;
+    size_t granule = map_granule(at);
+
+    if (likely(map_has(granule)
+               && map_record(granule)->kind == RECORD_SLAB)) {
+        size_t slot_bytes = map_record(granule)->slot_bytes;
+        if (likely(exact_is_live(MAP->state, at - MAP->base)
+                   && canary_is_whole(&map_record(granule)->slab->key, at,
+                                      slot_bytes)))
+            return slot_bytes - CANARY_BYTES;
+    }
     return face_usable_size(p, __builtin_return_address(0));
 }
 

@@ -50,6 +50,7 @@ struct stock {
     uintptr_t base;          /* of the slab they lie in */
     uint64_t *state;         /* its exact state */
     struct record *slab;
+    uint32_t untouched; /* large slots that were never handed out */
     uint32_t pad[ENCODED_LINKS]; /* XORed with the offsets: link.h */
     uint32_t slot[STOCK_SLOTS]; /* byte offsets in the slab */
 };
@@ -157,11 +158,47 @@ static inline struct stream *heap_stream(struct heap *heap)
 
 /* Where the slot at this place of the stock begins in its slab. */
 static ALWAYS_INLINE uint32_t stock_offset(const struct stock *stock,
-                                           uint32_t place)
+                                           size_t place)
 {
     const uint32_t *pad = stock->pad;
 
     return ENCODED_LINKS ? stock->slot[place] ^ *pad : stock->slot[place];
+}
+
+/*
+ * The slot that comes after this place lies anywhere, and rested: what will be
+ * read of it is on its way when its turn comes. Below the last one is the pad,
+ * and nothing that is prefetched can fault. A slot of 64 bytes or more seldom
+ * begins with a line: both ends of it lie in two.
+ */
+static ALWAYS_INLINE void stock_prefetch(const struct stock *stock,
+                                         size_t place, size_t slot_bytes,
+                                         bool large)
+{
+    const uint32_t *after = &stock->slot[place];
+    uintptr_t next = stock->base
+        + (ENCODED_LINKS ? after[-1] ^ *stock->pad : after[-1]);
+    uintptr_t end = next + slot_bytes - CANARY_BYTES;
+
+    __builtin_prefetch((void *)next, 1);
+    __builtin_prefetch((void *)end, 1);
+    if (!large)
+        return;
+    __builtin_prefetch((void *)(next + SCRUB_LINE_BYTES - UNIT_BYTES), 1);
+    __builtin_prefetch((void *)(end - SCRUB_LINE_BYTES), 1);
+}
+
+/*
+ * On a page that nobody has touched, a look at the slot and then the program's
+ * write would be two faults, one for the page of zeros and one for a page of
+ * its own. An empty write comes first. It changes nothing that was there.
+ */
+static ALWAYS_INLINE void stock_touch(uintptr_t slot, size_t slot_bytes)
+{
+    uint8_t *last = (uint8_t *)slot + slot_bytes - 1;
+
+    __atomic_fetch_or((uint8_t *)slot, 0, __ATOMIC_RELAXED);
+    __atomic_fetch_or(last, 0, __ATOMIC_RELAXED);
 }
 
 static ALWAYS_INLINE void *list_take(struct heap *heap, size_t class)
@@ -189,8 +226,8 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
     if (!SLOT_MAP)
         return list_take(heap, class);
     struct stock *stock = heap_stock(heap, class);
-    uint32_t count;
-    if (unlikely(__builtin_sub_overflow(stock->count, 1, &count)))
+    size_t count;
+    if (unlikely(__builtin_sub_overflow((size_t)stock->count, 1, &count)))
         return NULL;
     size_t slot_bytes = stock->slot_bytes;
     uint32_t offset = stock_offset(stock, count);
@@ -200,24 +237,22 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
         *large = !canary_stays(slot_bytes);
     if (*large && short_only)
         return NULL;
-    if (*large && WRITE_CHECK)
+    if (*large && WRITE_CHECK) {
+        if (stock->untouched)
+            stock_touch(slot, slot_bytes);
         dirt = scrub_long_sum(slot, slot_bytes - CANARY_BYTES,
                               heap_line_draw(heap));
+    }
     if (unlikely(dirt != 0))
         return NULL;
-    stock->count = count;
+    stock->count = (uint32_t)count;
     size_t unit = offset >> UNIT_SHIFT;
     exact_open(stock->state, exact_load(stock->state, unit), unit);
     if (slot == 0)
         __builtin_unreachable();
     if (!short_only && !canary_stays(slot_bytes))
         canary_write(&stock->slab->key, slot, slot_bytes);
-    /* The next one lies anywhere: it will be read, and written to. */
-    if (!short_only && count != 0) {
-        uintptr_t next = stock->base + stock_offset(stock, count - 1);
-        __builtin_prefetch((void *)next, 1);
-        __builtin_prefetch((void *)(next + slot_bytes - CANARY_BYTES), 1);
-    }
+    stock_prefetch(stock, count, slot_bytes, !short_only);
     return (void *)slot;
 }
 

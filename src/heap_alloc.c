@@ -30,12 +30,14 @@ static bool refill_stock(struct heap *heap, unsigned class,
     struct stock *stock = heap_stock(heap, class);
     struct bin *bin = &heap->bin[class];
     struct hand hand;
+    uint32_t fresh;
 
     hand.slots = stock->slot;
     hand.count = 0;
     hand.room = STOCK_SLOTS;
     hand.stream = heap_stream(heap);
     hand.pad = link_draw_pad(hand.stream);
+    fresh = slab->fresh;
     slab_take(slab, &hand, bin->taken, patient, bin->grows, call);
     if (ENCODED_LINKS)
         *(uint32_t *)stock->pad = hand.pad;
@@ -43,6 +45,7 @@ static bool refill_stock(struct heap *heap, unsigned class,
     stock->base = slab->base;
     stock->state = slab_state_words(slab);
     stock->slab = slab;
+    stock->untouched = slab->fresh != fresh && !canary_stays(slab->slot_bytes);
     heap->taken += hand.count;
     bin->taken += hand.count;
     /* The batch and the counts first: a fork now loses slots, not doubles. */

@@ -22,6 +22,7 @@ enum {
     REALLOC_MOVE_BYTES = 1 << 20,
     /* From this size on what grows is given room to grow on. */
     REALLOC_ROOM_BYTES = 1 << 10,
+    REALLOC_LARGE_BYTES = 4 << 10,
 };
 
 /* With the site it makes a call stack: of functions that fast paths jump to. */
@@ -104,11 +105,10 @@ static NOINLINE void *malloc_anew(size_t bytes, const void *site)
 }
 
 /* Map mode: slots that are checked by more than a few instructions. */
-void *face_malloc_large(size_t bytes, const void *site, struct heap *heap,
-                        size_t class)
+void *face_malloc_large(size_t bytes, const void *site)
 {
     bool large;
-    void *p = heap_take(heap, class, false, &large);
+    void *p = heap_take(thread_heap(), class_of_request(bytes), false, &large);
 
     return likely(p) ? p : malloc_anew(bytes, site);
 }
@@ -132,8 +132,7 @@ void *face_malloc_slow(size_t bytes, const void *site)
             return p;
     }
     if (SLOT_MAP && bytes <= CLASS_REQUEST_MAX && !class_is_tabled(bytes))
-        return face_malloc_large(bytes, site, thread_heap(),
-                                 class_by_arithmetic(bytes + CANARY_BYTES));
+        return face_malloc_large(bytes, site);
     return malloc_anew(bytes, site);
 }
 
@@ -376,11 +375,12 @@ static void *realloc_sampled(void *old, size_t bytes, struct die_call call)
 /*
  * What to ask for when a slot of `usable` bytes is to have `bytes`. Who grows
  * an object by a little mostly does so again, and copying it each time it has
- * outgrown an eighth would be most of the cost: it gets a half more.
+ * outgrown an eighth would be most of the cost: it gets a half more. What it
+ * does not need in the end is lost: large ones get a third.
  */
 static size_t with_room(size_t usable, size_t bytes)
 {
-    size_t room = usable + usable / 2;
+    size_t room = usable + usable / (usable < REALLOC_LARGE_BYTES ? 2 : 3);
 
     if (usable < REALLOC_ROOM_BYTES || bytes <= usable || bytes >= room)
         return bytes;

@@ -13,7 +13,7 @@
 #include "entropy.h"
 #include "policy.h"
 
-enum { ORDER_SLOTS_MAX = 119 };
+enum { ORDER_SLOTS_MAX = 118 };
 
 /* A byte for each draw, and one more. */
 union order_noise {

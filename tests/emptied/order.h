@@ -8,7 +8,7 @@
 #include "entropy.h"
 #include "policy.h"
 
-enum { ORDER_SLOTS_MAX = 119 };
+enum { ORDER_SLOTS_MAX = 118 };
 
 union order_noise {
     uint8_t byte[1];

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "face.h"
+#include "merlon/merlon.h"
 #include "policy.h"
 #include "support/crime.h"
 
@@ -114,6 +116,51 @@ static void free_sized_of_freed(const void *arg)
     char *p = crime_object(*(const size_t *)arg);
     m.free(p);
     m.free_sized(p, *(const size_t *)arg);
+}
+
+static void free_aligned_sized_of_freed(const void *arg)
+{
+    char *p = crime_object(*(const size_t *)arg);
+    m.free(p);
+    merlon_free_aligned_sized(p, 16, *(const size_t *)arg);
+}
+
+/* What the operator comes to: cxx_memory.h. */
+static void delete_of_freed(const void *arg)
+{
+    char *p = crime_object(*(const size_t *)arg);
+    m.free(p);
+    face_free_sized(p, *(const size_t *)arg, 0, true);
+}
+
+static void realloc_of_freed_to_zero(const void *arg)
+{
+    char *p = crime_object(*(const size_t *)arg);
+    m.free(p);
+    (void)m.realloc(p, 0);
+}
+
+static void *free_reuse_free(void *arg)
+{
+    size_t bytes = *(const size_t *)arg, count = crime_many(bytes, 3000);
+    for (size_t i = 0; i < count; i++)
+        m.free(crime_object(bytes));
+    return NULL;
+}
+
+/* Another thread has used the slab, and perhaps the slot, in between. */
+static void free_twice_after_use_elsewhere(const void *arg)
+{
+    static char *p[64];
+    size_t bytes = *(const size_t *)arg, count = crime_many(bytes, 64);
+    pthread_t thread;
+    for (size_t i = 0; i < count; i++)
+        p[i] = crime_object(bytes);
+    for (size_t i = 0; i < count; i++)
+        m.free(p[i]);
+    pthread_create(&thread, NULL, free_reuse_free, (void *)(uintptr_t)arg);
+    pthread_join(thread, NULL);
+    m.free(p[count / 2]);
 }
 
 /* ---- double frees by several threads ---- */
@@ -284,6 +331,10 @@ static const struct {
     {"realloc of a freed object", realloc_of_freed},
     {"malloc_usable_size of a freed object", usable_size_of_freed},
     {"free_sized of a freed object", free_sized_of_freed},
+    {"free_aligned_sized of a freed object", free_aligned_sized_of_freed},
+    {"delete with size of a freed object", delete_of_freed},
+    {"realloc to 0 of a freed object", realloc_of_freed_to_zero},
+    {"free twice, used elsewhere between", free_twice_after_use_elsewhere},
 }, remote_crimes[] = {
     {"free here, then there", free_here_then_there},
     {"free there, then here", free_there_then_here},

@@ -2,16 +2,20 @@
 /*
  * check_pointers.c - pointers that never came from merlon, in every call.
  *
- * Whatever is handed to free, realloc, malloc_usable_size or free_sized: with
- * exact-state it gives a report, and merlon itself never faults.
+ * Whatever is handed to free, realloc, malloc_usable_size, free_sized,
+ * free_aligned_sized or a sized delete: with exact-state it gives a report, and
+ * merlon itself never faults.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "die.h"
+#include "face.h"
+#include "merlon/merlon.h"
 #include "policy.h"
 #include "support/crime.h"
 
@@ -150,12 +154,32 @@ static const struct pointer {
 };
 enum { POINTER_COUNT = sizeof pointers / sizeof *pointers };
 
-enum call { CALL_FREE, CALL_REALLOC, CALL_USABLE_SIZE, CALL_FREE_SIZED,
-            CALL_FREE_THERE, CALL_COUNT };
+enum call { CALL_FREE, CALL_REALLOC, CALL_SHRINK, CALL_USABLE_SIZE,
+            CALL_FREE_SIZED, CALL_FREE_ALIGNED_SIZED, CALL_DELETE_SIZED,
+            CALL_HERE_COUNT, CALL_FREE_THERE = CALL_HERE_COUNT, CALL_COUNT };
 static const char *const call_names[] = {
-    "free", "realloc", "malloc_usable_size", "free_sized",
-    "free by another thread",
+    "free", "realloc", "realloc to 0", "malloc_usable_size", "free_sized",
+    "free_aligned_sized", "delete with size", "free by another thread",
 };
+
+static void call_with(enum call call, void *p, size_t bytes)
+{
+    switch (call) {
+    case CALL_FREE: m.free(p); break;
+    case CALL_REALLOC: (void)m.realloc(p, 100); break;
+    case CALL_SHRINK: (void)m.realloc(p, 0); break;
+    case CALL_USABLE_SIZE: (void)m.usable_size(p); break;
+    case CALL_FREE_SIZED: m.free_sized(p, bytes); break;
+    case CALL_FREE_ALIGNED_SIZED:
+        merlon_free_aligned_sized(p, 16, bytes);
+        break;
+    /* What the C++ operators come to: cxx_memory.h. */
+    case CALL_DELETE_SIZED: face_free_sized(p, bytes, 0, true); break;
+    default:
+        crime_free_elsewhere(p);
+        crime_settle(bytes);
+    }
+}
 
 struct misuse {
     const struct pointer *pointer;
@@ -172,15 +196,7 @@ static void commit_misuse(const void *arg)
     /* Neighbours may be where the pointer happens to point. */
     if (wrong == before || wrong == p)
         _exit(CRIME_HARMLESS);
-    switch (misuse->call) {
-    case CALL_FREE: m.free(wrong); break;
-    case CALL_REALLOC: (void)m.realloc(wrong, 100); break;
-    case CALL_USABLE_SIZE: (void)m.usable_size(wrong); break;
-    case CALL_FREE_SIZED: m.free_sized(wrong, misuse->bytes); break;
-    default:
-        crime_free_elsewhere(wrong);
-        crime_settle(misuse->bytes);
-    }
+    call_with(misuse->call, wrong, misuse->bytes);
 }
 
 START_TEST(invalid_pointer)
@@ -278,7 +294,60 @@ static unsigned long reports(void)
     return sum;
 }
 
-/* The same 10,000 times in one process that goes on after each report. */
+/* Each call, one after the other, in a process that goes on: as many reports,
+   and what lives is whole. */
+static void hand_over_mappings(const void *arg)
+{
+    (void)arg;
+    static uintptr_t address[40000];
+    static char *live[CRIME_SIZES];
+    size_t count = 0;
+    char line[512];
+    for (int i = 0; i < CRIME_SIZES; i++) {
+        m.free(crime_object(crime_bytes[i]));
+        live[i] = crime_object(crime_bytes[i]);
+    }
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (fgets(line, sizeof line, maps) != NULL) {
+        unsigned long start, end;
+        if (sscanf(line, "%lx-%lx", &start, &end) != 2
+            || count + 4 > sizeof address / sizeof *address)
+            continue;
+        address[count++] = start;
+        address[count++] = start + 16;
+        address[count++] = (start + (end - start) / 2) & ~(uintptr_t)15;
+        address[count++] = end - 16;
+    }
+    fclose(maps);
+    die_configure(true, open("/dev/null", O_WRONLY));
+    for (size_t i = 0; i < count; i++)
+        for (int call = 0; call < CALL_HERE_COUNT; call++) {
+            unsigned long before = reports();
+            call_with(call, (void *)address[i], 64);
+            if (reports() == before + 1)
+                continue;
+            fprintf(stderr, "%s(%#zx): %lu reports", call_names[call],
+                    address[i], reports() - before);
+            _exit(1);
+        }
+    for (int i = 0; i < CRIME_SIZES; i++) {
+        if (live[i][0] != 1 || live[i][crime_bytes[i] - 1] != 1)
+            death_fail("a live object was changed");
+        m.free(live[i]);
+    }
+    printf("# %zu addresses of the map of the process, each in %d calls\n",
+           count, CALL_HERE_COUNT);
+    fflush(stdout);
+}
+
+START_TEST(mapped_addresses_in_every_call)
+{
+    if (EXACT_STATE)
+        death_expect_exit(hand_over_mappings, NULL, 0);
+}
+END_TEST
+
+/* Random ones, 10,000 times in one process that goes on after each report. */
 START_TEST(random_addresses_reported)
 {
     if (!EXACT_STATE)
@@ -294,12 +363,7 @@ START_TEST(random_addresses_reported)
         if (address == live[0] || address == live[1] || address == live[2] ||
             address == live[3] || address == 0)
             continue;
-        if (i % 3 == 0)
-            (void)m.usable_size((void *)address);
-        else if (i % 3 == 1)
-            (void)m.realloc((void *)address, 100);
-        else
-            m.free((void *)address);
+        call_with(i % CALL_HERE_COUNT, (void *)address, 64);
         done++;
         ck_assert_msg(reports() == done, "%#zx: %lu reports, not %lu", address,
                       reports(), done);
@@ -319,6 +383,7 @@ static Suite *make(void)
     tcase_set_timeout(wild, 120);
     tcase_add_loop_test(wild, invalid_pointer, 0, POINTER_COUNT);
     tcase_add_test(wild, mapped_addresses);
+    tcase_add_test(wild, mapped_addresses_in_every_call);
     tcase_add_test(wild, random_addresses);
     tcase_add_test(wild, random_addresses_reported);
     suite_add_tcase(suite, wild);

@@ -102,6 +102,13 @@ warning="merlon: $conf:3: not understood, see merlon.conf(5)"
 expect first report_fd=9 "$warning"
 expect second report_fd=2 ''
 
+# The variable is warned of by itself, once; what is understood counts.
+rm "$conf"
+MERLON_OPTIONS=nonsense=1,report_fd=9,more=2
+export MERLON_OPTIONS
+expect first report_fd=9 'merlon: option not understood: nonsense=1'
+unset MERLON_OPTIONS
+
 # Longer than any buffer; no file; a directory; a pipe that nobody writes to.
 {
     seq 20000 | sed 's/^/# /'

@@ -60,6 +60,7 @@ check_modules = \
 	tests/check_drives \
 	tests/check_entropy \
 	tests/check_exact \
+	tests/check_fatal \
 	tests/check_faults \
 	tests/check_fork \
 	tests/check_granules \

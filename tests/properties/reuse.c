@@ -8,6 +8,8 @@
  */
 #include "properties.h"
 
+#include <string.h>
+
 #include "guard.h"
 
 /* ---- the least distance ---- */
@@ -155,6 +157,59 @@ START_TEST(no_address_serves_two_classes)
 }
 END_TEST
 
+/* ---- what rests costs memory ---- */
+
+struct rest {
+    unsigned first, last; /* classes */
+    size_t *held;         /* bytes, shared */
+};
+
+/* Nothing lives: what the process has more than before is what rests, with all
+   that merlon knows of it. */
+static void go_round(const void *arg)
+{
+    const struct rest *rest = arg;
+    m.free(m.malloc(1));
+    size_t before = suite_rss_bytes();
+    for (unsigned class = rest->first; class <= rest->last; class++) {
+        size_t request = class_slot_bytes(class) - CANARY_BYTES;
+        size_t count = 64 * MIB / class_slot_bytes(class);
+        count = count < 2000 ? 2000 : count > 20000 ? 20000 : count;
+        for (size_t i = 0; i < count; i++) {
+            char *p = m.malloc(request);
+            memset(p, 1, request);
+            m.free(p);
+        }
+    }
+    *rest->held = suite_rss_bytes() - before;
+}
+
+/* At most 2 MiB for a class, and 16 MiB for all of them. */
+START_TEST(what_rests_is_little)
+{
+    PROPERTY_SKIP(!DELAYED_REUSE, "delayed-reuse");
+    struct rest rest = {.held = property_shared(sizeof(size_t))};
+    size_t most = 0, of = 0;
+    for (unsigned class = 0; class < CLASS_COUNT;
+         class += suite_full() ? 1 : 6) {
+        rest.first = rest.last = class;
+        ck_assert(property_child(go_round, &rest));
+        if (*rest.held > most) {
+            most = *rest.held;
+            of = class_slot_bytes(class);
+        }
+        ck_assert_msg(*rest.held <= 2 * MIB, "slots of %zu bytes: %zu KiB",
+                      class_slot_bytes(class), *rest.held / KIB);
+    }
+    rest = (struct rest){0, CLASS_COUNT - 1, rest.held};
+    ck_assert(property_child(go_round, &rest));
+    PROPERTY_SAY("what rests: at most %zu KiB of a class (slots of %zu "
+                 "bytes), %zu KiB of all classes\n", most / KIB, of,
+                 *rest.held / KIB);
+    ck_assert_uint_le(*rest.held, 16 * MIB);
+}
+END_TEST
+
 /* ---- the patient attacker ---- */
 
 /*
@@ -215,6 +270,7 @@ TCase *reuse_case(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, freed_slots_rest);
     tcase_add_test(tcase, no_address_serves_two_classes);
+    tcase_add_test(tcase, what_rests_is_little);
     return tcase;
 }
 

@@ -71,6 +71,8 @@ struct bin {
 /* Which allocations will be sampled. */
 struct heap_plan {
     uint64_t at;        /* the next, as `taken` counts; 0: not drawn yet */
+    uint64_t last_ms;   /* when the last one was taken */
+    uint32_t pace;      /* the interval is that many times doubled */
     uint64_t class[CLASS_COUNT / 64 + 1]; /* a bit: the next slow one is */
 };
 

@@ -10,12 +10,23 @@
  * of sampling, each allocation is as likely as any other to be sampled, and
  * so each class has its share.
  *
+ * A sample costs some 40 us where several threads run: their address
+ * translations are flushed when it is freed. So the default is paced: a heap
+ * that has had one in the last two milliseconds waits for twice as many
+ * allocations for the next. Who names a number has that.
+ *
  * Builds without a stock array cannot be cut short at no cost: there the
  * sample is the next allocation of the class that takes the slow path.
  */
 #include "heap.h"
 
 #include "options.h"
+#include "os.h"
+
+enum {
+    PACE_MS = 2,
+    PACE_MAX = 8,
+};
 
 static struct heap_plan *plan_of(struct heap *heap)
 {
@@ -33,11 +44,26 @@ static bool has_plan(const struct heap_plan *plan, unsigned class)
 /* The sample itself counts as no slot taken: 1 means the very next. */
 static void draw(struct heap *heap, struct heap_plan *plan)
 {
-    uint32_t spread = (uint32_t)size_min(2 * options_get()->sample - 1,
-                                         UINT32_MAX);
+    /* Only the default is paced: the product fits. */
+    uint64_t spread = (uint64_t)size_min(2 * options_get()->sample - 1,
+                                         UINT32_MAX) << plan->pace;
     uint32_t random = (uint32_t)stream_draw(heap_stream(heap));
 
-    plan->at += stream_below(random, spread);
+    plan->at += random * spread >> 32;
+}
+
+/* A sample was taken: are they too many? */
+static void keep_pace(struct heap_plan *plan)
+{
+    uint64_t now = os_clock_ms();
+
+    if (options_get()->sample != OPTION_SAMPLE_DEFAULT)
+        return;
+    if (now - plan->last_ms < PACE_MS)
+        plan->pace += plan->pace < PACE_MAX;
+    else
+        plan->pace -= plan->pace > 0;
+    plan->last_ms = now;
 }
 
 void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
@@ -58,6 +84,7 @@ void *heap_take_sample(struct heap *heap, unsigned class, size_t bytes,
     } else {
         return NULL;
     }
+    keep_pace(plan);
     return sample_allocate(bytes, alignment, stream_draw(heap_stream(heap)),
                            call);
 }

@@ -809,7 +809,8 @@ END_TEST
 /* ---- how many, of which ---- */
 
 static size_t kinds[] = {24, 24, 40, 200, 3000, 60000};
-enum { KINDS = sizeof kinds / sizeof *kinds, RATE_PAIRS = 2000000 };
+enum { KINDS = sizeof kinds / sizeof *kinds, RATE_PAIRS = 2000000,
+       PACE_PAIRS = 10000000 };
 
 /* The other program: pairs of all kinds in turn, some kept for a while. */
 static int print_rates(void)
@@ -832,6 +833,22 @@ static int print_rates(void)
     return 0;
 }
 
+/* The other program: small pairs as fast as it can. How many were sampled, in
+   how many milliseconds. */
+static int print_pace(void)
+{
+    uint64_t begin = os_clock_ms();
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < PACE_PAIRS; i++) {
+        void *p = m.malloc(24);
+        count += sample_has(p);
+        m.free(p);
+    }
+    printf("%u %u\n", count, (unsigned)(os_clock_ms() - begin));
+    return 0;
+}
+
 /* Options beside those that are there already (an emulator's arena). */
 static void add_options(const char *options)
 {
@@ -842,7 +859,7 @@ static void add_options(const char *options)
     setenv("MERLON_OPTIONS", all, 1);
 }
 
-static FILE *run_self(const char *options, pid_t *pid)
+static FILE *run_self(const char *what, const char *options, pid_t *pid)
 {
     int ends[2];
 
@@ -851,7 +868,7 @@ static FILE *run_self(const char *options, pid_t *pid)
     if (*pid == 0) {
         add_options(options);
         dup2(ends[1], 1);
-        execl("/proc/self/exe", "check_sample", "rates", (char *)NULL);
+        execl("/proc/self/exe", "check_sample", what, (char *)NULL);
         _exit(77);
     }
     close(ends[1]);
@@ -865,7 +882,7 @@ static void check_rate(const char *options, double rate)
     pid_t pid;
     unsigned count[KINDS] = {0}, sum = 0;
     int status;
-    FILE *output = run_self(options, &pid);
+    FILE *output = run_self("rates", options, &pid);
     double all = RATE_PAIRS / rate, each = all / KINDS;
 
     for (unsigned kind = 0; kind < KINDS; kind++) {
@@ -905,12 +922,42 @@ START_TEST(rates_are_true)
 }
 END_TEST
 
+/* The default, a thread that allocates faster than it can be sampled at little
+   cost: about one in two milliseconds, and no more. One with a number of its
+   own has that many. */
+START_TEST(default_is_paced)
+{
+    unsigned count[2], ms[2];
+
+    for (int named = 0; named < 2; named++) {
+        pid_t pid;
+        int status;
+        FILE *output = run_self("pace", named ? "sample=4999" : "sample=5000",
+                                &pid);
+        int read = fscanf(output, "%u %u", &count[named], &ms[named]);
+        fclose(output);
+        waitpid(pid, &status, 0);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+            printf("# SKIP: this program cannot be started again\n");
+            return;
+        }
+        ck_assert_int_eq(read, 2);
+        printf("# %u samples in %u ms\n", count[named], ms[named]);
+    }
+    ck_assert_uint_ge(count[0], 1);
+    ck_assert_msg(count[0] <= ms[0] / 2 * 5 / 4 + 20, "%u samples in %u ms",
+                  count[0], ms[0]);
+    ck_assert_msg(abs((int)count[1] - 2000) <= 250, "%u samples, not 2,000",
+                  count[1]);
+}
+END_TEST
+
 START_TEST(none_when_off)
 {
     pid_t pid;
     unsigned count = 1;
     int status;
-    FILE *output = run_self("sample=0", &pid);
+    FILE *output = run_self("rates", "sample=0", &pid);
 
     for (unsigned kind = 0; kind < KINDS; kind++) {
         if (fscanf(output, "%u", &count) == 1)
@@ -957,6 +1004,7 @@ static Suite *make(void)
     TCase *rates = tcase_create("rates");
     tcase_set_timeout(rates, 120);
     tcase_add_test(rates, rates_are_true);
+    tcase_add_test(rates, default_is_paced);
     tcase_add_test(rates, none_when_off);
     suite_add_tcase(suite, rates);
     return suite;
@@ -966,6 +1014,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "rates") == 0)
         return print_rates();
+    if (argc > 1 && strcmp(argv[1], "pace") == 0)
+        return print_pace();
     /* Heard when suite_main starts the program anew. */
     add_options("sample=1");
     return suite_main(argc, argv, make);

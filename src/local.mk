@@ -12,7 +12,7 @@ core_sources = \
 	src/text.h src/text.c src/stack.h src/stack.c src/die.h src/die.c \
 	src/words.h src/fuzz_options.h src/fuzz_options.c \
 	src/options.h src/sealed.h src/conf.h src/conf.c src/options.c \
-	src/entropy.h src/entropy.c \
+	src/entropy.h src/entropy.c src/trim.c \
 	src/fuzz_place.h src/fuzz_place.c src/fuzz_slack.h \
 	src/fuzz_report.h src/fuzz_report.c \
 	src/fuzz_heap.h src/fuzz_heap.c src/fuzz_sweep.c \
@@ -26,7 +26,7 @@ core_sources = \
 	src/stack.h src/stack.c \
 	src/die.h src/die.c \
 	src/options.h src/sealed.h src/conf.h src/conf.c src/options.c \
-	src/entropy.h src/entropy.c \
+	src/entropy.h src/entropy.c src/trim.c \
 	src/sizeclass.h src/sizeclass.c src/record.h \
 	src/extent.h src/granules.h src/granules.c src/layout.h src/layout.c \
 	src/ring.h src/arena.h \

@@ -198,15 +198,23 @@ void shares_part(const struct record *slab, struct hand *hand, uint32_t from)
 
     if (!RANDOM_ORDER || count > PART_SLOTS_MAX || count < PART_SLOTS_MIN)
         return;
-    for (uint32_t i = size_max(from, 1); i < count; i++) {
-        uint32_t before = hand->slots[i - 1] ^ hand->pad;
-        uint32_t slot = hand->slots[i] ^ hand->pad;
-        if (slot + size != before && before + size != slot)
+    uint32_t *slots = hand->slots, pad = hand->pad;
+    uint32_t begin = (uint32_t)size_max(from, 1);
+    uint32_t before = slots[begin - 1] ^ pad;
+
+    for (uint32_t i = begin; i < count; i++) {
+        uint32_t slot = slots[i] ^ pad;
+        /* Distances are multiples of the size, and none is zero: plus one
+           size, a neighbour's is zero or two sizes. */
+        bool apart = ((slot - before + size) & ~(2 * size)) != 0;
+        before = slot;
+        if (likely(apart))
             continue;
         uint32_t other = stream_below((uint32_t)stream_draw(hand->stream),
                                       count);
-        hand->slots[i] = hand->slots[other];
-        hand->slots[other] = slot ^ hand->pad;
+        slots[i] = slots[other];
+        slots[other] = slot ^ pad;
+        before = slots[i] ^ pad;
     }
 }
 

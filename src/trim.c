@@ -4,10 +4,11 @@
  *
  * Linked from the archive, libsodium comes with what is referred to; and
  * sodium_init, which chooses the fastest ChaCha20, also chooses among password
- * hashes, signatures and ciphers. They would be most of the fast library's code
- * (278 KB of text and tables for 106), and in the memory of every process. The idea: who does these choices is
- * found here first, and does nothing. A libsodium that has other names, or that
- * is a library of its own, is as it is without this file.
+ * hashes, signatures and ciphers. They would be most of the fast library (278
+ * KB of text and tables instead of 106), in the memory of every process. The
+ * idea: who does these choices is found here first, and does nothing. A
+ * libsodium that has other names, or that is a library of its own, is as it is
+ * without this file.
  */
 #include "base.h"
 

@@ -124,7 +124,9 @@ static uint32_t purged_wait(unsigned class)
 
     if (__atomic_load_n(&retired_bytes, __ATOMIC_RELAXED) > RETIRE_ALL_BYTES)
         return RETIRE_BEHIND;
-    return (uint32_t)size_max(RETIRE_BYTES / bytes, RETIRE_BEHIND);
+    /* One less than there is room for: else none would ever leave. */
+    return (uint32_t)size_min(size_max(RETIRE_BYTES / bytes, RETIRE_BEHIND),
+                              RING_COUNT - 1);
 }
 
 static struct record *take_purged(unsigned class, bool any)

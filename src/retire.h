@@ -8,8 +8,9 @@
  * is used again when RETIRE_BEHIND others wait behind it. What nobody took for
  * a whole period is verified and purged, and goes to the second: there it costs
  * no memory but a little of the tables, and waits until RETIRE_BYTES of the
- * class's slabs wait behind it, or few if RETIRE_ALL_BYTES wait in all. What
- * does not fit there is found by searching when there is too much of it.
+ * class's slabs (less one) wait behind it, or few if RETIRE_ALL_BYTES wait in
+ * all. What does not fit there is found by searching when there is too much of
+ * it.
  *
  * Lock-free: a ring's places are exchanged one by one. Any thread may call.
  */

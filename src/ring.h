@@ -12,7 +12,7 @@
 
 #include "record.h"
 
-enum { RING_COUNT = 512 };
+enum { RING_COUNT = 256 }; /* two rings touch a page */
 
 struct ring {
     uint32_t head, tail; /* count up for ever; places are modulo the size */

@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "process.h"
 #include "retire.h"
+#include "ring.h"
 #include "slab.h"
 
 #include "support/pattern.h"
@@ -178,15 +179,17 @@ static void take_and_purge(struct record **slab, unsigned class, size_t count)
     ck_assert(arena_purge(true, count_check));
 }
 
-/* Each was looked at before, and comes back after RETIRE_BYTES of its class. */
+/* Each was looked at before, and comes back when RETIRE_BYTES of its class,
+   less one, wait behind it. */
 START_TEST(purged_slabs_wait)
 {
-    enum { CLASS = 3, WAIT = RETIRE_BYTES / GRANULE_BYTES, COUNT = WAIT + 9 };
+    enum { CLASS = 3, WAIT = RING_COUNT - 1, COUNT = WAIT + 9 };
     static struct record *slab[COUNT];
     struct record *first;
 
     if (!CLASS_ISOLATION || GRANULE_BYTES != 64 << 10)
         return;
+    ck_assert_uint_eq((WAIT + 1) * GRANULE_BYTES, RETIRE_BYTES);
     take_and_purge(slab, CLASS, 1);
     ck_assert_uint_eq(checked, 1);
     first = slab[0];

@@ -10,7 +10,7 @@
 
 #include "support/suite.h"
 
-enum { RECORDS = 3 * RING_COUNT, THREADS = 4, OWN = 200, ROUNDS = 30000 };
+enum { RECORDS = 4 * RING_COUNT, THREADS = 4, OWN = 200, ROUNDS = 30000 };
 
 static struct record records[RECORDS];
 static struct ring ring;

@@ -15,7 +15,11 @@ static EARLY unsigned next_arena; /* claimed slots of the table */
 
 /* The smallest window, and the step in which it grows when nothing larger can
    be had. */
-enum { WINDOW_MIN = GRANULES_WORD };
+enum {
+    WINDOW_MIN = GRANULES_WORD,
+    /* So much may wait with its pages, whatever is in use. */
+    SLABS_DIRTY_BYTES_MAX = 1 << 20,
+};
 
 unsigned arena_count(void)
 {
@@ -161,14 +165,31 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
     }
 }
 
+/* In a random order the next slab is seldom where the last one was: what waits
+   with its pages is no more than what is in use. */
+static bool keeps_pages(const struct granules *g, unsigned granules)
+{
+    /* Relaxed: a budget. */
+    size_t dirty = __atomic_load_n(&g->dirty, __ATOMIC_RELAXED);
+    size_t taken = __atomic_load_n(&g->taken, __ATOMIC_RELAXED);
+
+    return !RANDOM_ORDER
+        || dirty + granules
+               <= size_max(SLABS_DIRTY_BYTES_MAX >> GRANULE_SHIFT, taken);
+}
+
 void arena_give_slab(struct record *record, unsigned granules,
                      retire_check *check)
 {
-    if (CLASS_ISOLATION)
+    struct granules *slabs = &arenas[record->arena].slabs;
+
+    if (CLASS_ISOLATION) {
         retire_give(record, check);
-    else
-        granules_give(&arenas[record->arena].slabs, record_index(record),
-                      granules, true);
+        return;
+    }
+    bool purged = !keeps_pages(slabs, granules)
+        && os_purge((void *)record->base, (size_t)granules << GRANULE_SHIFT);
+    granules_give(slabs, record_index(record), granules, !purged);
 }
 
 /* Spans take a power of two up to one word, then whole words. */

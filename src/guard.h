@@ -54,11 +54,13 @@ static inline bool guard_unlock(uintptr_t at, size_t bytes, bool guards)
     return os_commit((void *)at, bytes);
 }
 
-/* The addresses are to be used otherwise; under isolation they never are. */
-static inline void guard_slab_end(uintptr_t base, size_t bytes)
+/* The addresses are to be used otherwise; under isolation they never are.
+   False: the kernel refuses, and the guard may still be there. */
+static inline bool guard_slab_end(uintptr_t base, size_t bytes)
 {
-    if (GUARD_PAGES && !CLASS_ISOLATION)
-        os_unguard((void *)(base + bytes - os_page_bytes()), os_page_bytes());
+    return !GUARD_PAGES || CLASS_ISOLATION
+        || os_unguard((void *)(base + bytes - os_page_bytes()),
+                      os_page_bytes());
 }
 
 /* Pages in front of a span, 1 to the maximum; 0 without guards. */

@@ -175,9 +175,11 @@ static void leave(struct heap *heap, struct record *slab)
 
     bool free_slots = slab_queued(slab) != 0 || slab->fresh < slab->slots;
 
-    bool left = slab_used(slab) == 0 ? heap_release_empty(heap, slab)
-        : heap_let_go(heap, slab, free_slots ? SLAB_IDLE : SLAB_FULL, true);
+    /* Empty ones that the kernel holds back are left to all, like others. */
+    bool left = slab_used(slab) == 0 && heap_release_empty(heap, slab);
 
+    left = left || heap_let_go(heap, slab,
+                               free_slots ? SLAB_IDLE : SLAB_FULL, true);
     /* Post has come: back into a list, for another round. */
     if (!left)
         heap_take_post(heap, slab, call);
@@ -234,9 +236,12 @@ static bool release_idle(struct heap *heap, uint64_t now, bool all)
             struct record *next = slab->next;
             if (slab_used(slab) == 0) {
                 heap_unlist(heap, slab);
-                if (!heap_release_empty(heap, slab))
-                    heap_take_post(heap, slab, call);
                 any = true;
+                if (!heap_release_empty(heap, slab)) {
+                    /* To the end of the list, and not to be met again. */
+                    heap_take_post(heap, slab, call);
+                    break;
+                }
             }
             slab = next;
         }

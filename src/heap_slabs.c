@@ -7,6 +7,7 @@
  * slots are handed out, and to the arena when none is.
  */
 #include "arena.h"
+#include "guard.h"
 #include "heap.h"
 #include "pool.h"
 
@@ -96,22 +97,28 @@ bool heap_release_empty(struct heap *heap, struct record *slab)
 {
     struct bin *bin = bin_of(heap, slab);
     struct die_call call = { .function = "free" };
+    unsigned granules = class_slab_granules(record_class(slab));
+    size_t bytes = (size_t)granules << GRANULE_SHIFT;
 
-    /* Under isolation its memory stays of the class, and as it is. */
-    if (!CLASS_ISOLATION)
-        slab_verify(slab, true, call);
+    /* A guard that stayed would lie in the slots of whoever comes next. */
+    if (!guard_slab_end(slab->base, bytes))
+        return false;
     slab_own(slab, NULL);
     if (has_pending(slab)
         || mail_let_go(slab, MAIL_ARENA, false, true) == MAIL_KEPT) {
         /* Post for an empty slab: a double free; the intake reports it. */
         slab_own(slab, heap);
+        if (!CLASS_ISOLATION)
+            guard_slab(slab->base, bytes);
         return false;
     }
-    /* Nobody can claim it now: its records may be taken back. */
+    /* Nobody can claim it now: its records may be taken back. Under isolation
+       its memory stays of the class, and as it is. */
+    if (!CLASS_ISOLATION)
+        slab_verify(slab, true, call);
     slab_close(slab);
     bin->slabs--;
-    arena_give_slab(slab, class_slab_granules(record_class(slab)),
-                    slab_verify_left);
+    arena_give_slab(slab, granules, slab_verify_left);
     return true;
 }
 

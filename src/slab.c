@@ -147,7 +147,6 @@ void slab_close(struct record *slab)
 {
     unsigned granules = class_slab_granules(record_class(slab));
 
-    guard_slab_end(slab->base, (size_t)granules << GRANULE_SHIFT);
     for (unsigned i = 0; i < granules; i++) {
         __atomic_store_n(&slab[i].owner, NULL, __ATOMIC_RELAXED);
         slab[i].kind = RECORD_NONE;

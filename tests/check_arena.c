@@ -48,8 +48,11 @@ static void no_check(struct record *slab)
 /* A slab is given back as the heap does it. */
 static void give(struct record *slab)
 {
+    unsigned granules = class_slab_granules(record_class(slab));
+
+    ck_assert(guard_slab_end(slab->base, (size_t)granules << GRANULE_SHIFT));
     slab_close(slab);
-    arena_give_slab(slab, class_slab_granules(record_class(slab)), no_check);
+    arena_give_slab(slab, granules, no_check);
 }
 
 START_TEST(foreign_addresses_have_no_record)

@@ -70,11 +70,11 @@ static void unlock(struct place *place)
  * With many threads nobody can tell which live object a late write has hit. So
  * the writers keep to the first bytes of what was freed, and live objects keep
  * nothing there: isolation sees to it that a slot's address begins a slot for
- * ever.
+ * ever. Without it only several_heaps, which knows what was hit, can judge.
  */
 static bool has_body(const struct place *place)
 {
-    return place->bytes > HEAD_BYTES;
+    return CLASS_ISOLATION && place->bytes > HEAD_BYTES;
 }
 
 static void fill(const struct place *place)
@@ -207,7 +207,9 @@ static void attack(unsigned count, double seconds)
            refusals);
     fflush(stdout);
     ck_assert_uint_gt(writes, 0);
-    ck_assert_uint_gt(reports(), 0);
+    /* Who does not look at freed memory has nothing to report. */
+    if (WRITE_CHECK)
+        ck_assert_uint_gt(reports(), 0);
     ck_assert_uint_eq(refusals, 0);
 }
 

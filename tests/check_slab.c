@@ -62,6 +62,7 @@ static void give_slab(struct record *slab)
 {
     unsigned granules = class_slab_granules(record_class(slab));
 
+    ck_assert(guard_slab_end(slab->base, slab_bytes(slab)));
     slab_close(slab);
     for (unsigned i = 0; i < granules; i++)
         ck_assert(slab[i].kind == RECORD_NONE && slab[i].owner == NULL);

@@ -31,9 +31,10 @@ static inline bool guard_unlock(uintptr_t at, size_t bytes, bool guards)
     return true;
 }
 
-static inline void guard_slab_end(uintptr_t base, size_t bytes)
+static inline bool guard_slab_end(uintptr_t base, size_t bytes)
 {
     (void)base, (void)bytes;
+    return true;
 }
 
 static inline size_t guard_span_pages(uint64_t random)

@@ -510,6 +510,25 @@ static struct look look(void)
     return look;
 }
 
+/* A slab that the kernel did not let go was left to all: whoever needs one of
+   its class has it, and can give it back. */
+static size_t use_pools(struct machine *m, size_t wanted)
+{
+    size_t slabs = look().slabs, before_that = SIZE_MAX;
+
+    while (m->rules.faults && slabs > wanted && slabs != before_that) {
+        before_that = slabs;
+        for (unsigned class = 0; class < CLASS_COUNT; class++) {
+            machine_enter(m, 0);
+            merlon_free(merlon_malloc(class_slot_bytes(class) - CANARY_BYTES));
+            machine_leave(m, 0);
+        }
+        end_actor(m, 0);
+        slabs = look().slabs;
+    }
+    return slabs;
+}
+
 void machine_finish(struct machine *m)
 {
     shadow_verify_all(&m->shadow);
@@ -559,6 +578,7 @@ void machine_run(const struct machine_rules *rules, struct feed *feed)
         shadow_fail("%zd objects, %zd bytes are lost",
                     last.live_count - first.live_count,
                     last.live_bytes - first.live_bytes);
+    last.slabs = use_pools(m, first.slabs);
     if (last.slabs != first.slabs)
         shadow_fail("%zd slabs are lost", last.slabs - first.slabs);
 }

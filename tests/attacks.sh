@@ -82,6 +82,7 @@ random-order    full   random-order    layout of children
 delayed-reuse   full   delayed-reuse   early reuse
 class-isolation full   class-isolation class crossing
 guard-pages     full   guard-pages     long overrun
+guard-pages     full   guard-pages     early reuse of spans
 scrub           full   scrub           read of old contents
 scrub           full   scrub           read of freed slots
 write-check     full   write-check     write after free
@@ -167,6 +168,7 @@ properties() {
             kind["layout_of_children"] = "layout of children"
             kind["layout_of_raw_children"] = "layout of children"
             kind["freed_slots_rest"] = "early reuse"
+            kind["freed_spans_rest"] = "early reuse of spans"
             kind["no_address_serves_two_classes"] = "class crossing"
             kind["free_slots_tell_nothing"] = "read of freed slots"
             kind["forgeries_change_nothing"] = "forged words, 10,000"
@@ -266,7 +268,9 @@ without strict-remote, and what a forged one leads to is then caught by
 exact-state. Without both (exact-state, against C; links, against fast) it is
 encoded-links alone that stops a forged message: without it merlon follows the
 forged link, faults, or hands out what the attacker named.
+
 END
+    cat "$top/tests/attacks/promises.md"
 }
 
 running=

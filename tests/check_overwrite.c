@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "policy.h"
+#include "sizeclass.h"
 #include "support/crime.h"
 #include "support/pattern.h"
 
@@ -270,7 +271,8 @@ static void overflow_by_one(const void *arg)
 
 static const size_t spilled_bytes[] = {
     1,    8,    16,   24,   40,    64,    100,       200,       500,    1000,
-    1024, 2000, 4096, 5000, 10000, 16384, 32 * KIB, 100 * KIB, 8 * MIB};
+    1024, 2000, 4096, 5000, 10000, 16384, 32 * KIB, 100 * KIB, 300 * 1000,
+    MIB + 5, 8 * MIB};
 
 START_TEST(overflows)
 {
@@ -284,8 +286,8 @@ START_TEST(overflows)
         struct spill spill = {bytes, i / FINDERS, i % FINDERS};
         snprintf(name, sizeof name, "%s, then %s", overruns[spill.overrun],
                  finders[spill.finder]);
-        bool caught = bytes < MIB ? CANARY
-                                  : GUARD_PAGES && bytes % 4096 == 0;
+        /* What is larger is whole pages, and then comes a guard. */
+        bool caught = bytes <= CLASS_REQUEST_MAX ? CANARY : GUARD_PAGES;
         crime_judge(&(struct crime){
             .name = name, .bytes = bytes, .commit = overflow_by_one,
             .arg = &spill, .kinds = overflow, .caught = caught,

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -115,6 +116,33 @@ static void in_a_child(const void *arg)
     }
 }
 
+/* A thread is in the loader for ever: whoever wants its lock waits as long. */
+static pthread_barrier_t inside;
+
+static int stay(struct dl_phdr_info *info, size_t bytes, void *data)
+{
+    (void)info, (void)bytes;
+    pthread_barrier_wait(&inside);
+    while (data == NULL)
+        pause();
+    return 0;
+}
+
+static void *hold_the_lock(void *arg)
+{
+    dl_iterate_phdr(stay, arg);
+    return arg;
+}
+
+static void with_the_loader_locked(const void *arg)
+{
+    pthread_t thread;
+    pthread_barrier_init(&inside, NULL, 2);
+    pthread_create(&thread, NULL, hold_the_lock, NULL);
+    pthread_barrier_wait(&inside);
+    free_twice(arg);
+}
+
 static const struct {
     const char *name;
     death_fn commit;
@@ -126,6 +154,7 @@ static const struct {
     {"in a handler, small stack", in_a_handler_on_a_small_stack},
     {"in a thread", in_a_thread},
     {"in a forked child", in_a_child},
+    {"with the loader's lock held", with_the_loader_locked},
 };
 
 START_TEST(report_and_death)

@@ -10,7 +10,9 @@
 
 #include <string.h>
 
+#include "arena.h"
 #include "guard.h"
+#include "span.h"
 
 /* ---- the least distance ---- */
 
@@ -157,6 +159,76 @@ START_TEST(no_address_serves_two_classes)
 }
 END_TEST
 
+/* ---- spans ---- */
+
+enum { SPAN_WAIT = 64, SPAN_MOST = 400, SPAN_CHILDREN = 20 };
+
+struct waiting {
+    size_t bytes;
+    size_t distance, count, share; /* shared: what was seen */
+};
+
+/* Spans come and go until the address of one is there again. */
+static void wait_for_span(const void *arg)
+{
+    struct waiting *seen = *(struct waiting *const *)arg;
+    char *live[16];
+    for (int i = 0; i < 16; i++)
+        live[i] = m.malloc(seen->bytes);
+    char *victim = live[7];
+    m.free(victim);
+    seen->distance = SPAN_MOST;
+    seen->count = seen->share = 0;
+    for (size_t i = 0; i < SPAN_MOST; i++) {
+        char *p = m.malloc(seen->bytes);
+        if (p == NULL)
+            death_fail("no memory");
+        size_t count = __atomic_load_n(&span_quarantine_count,
+                                       __ATOMIC_RELAXED);
+        size_t sum = __atomic_load_n(&span_quarantine_bytes,
+                                     __ATOMIC_RELAXED);
+        size_t share = sum / (arena_at(0)->span_bytes / 100);
+        seen->count = count > seen->count ? count : seen->count;
+        seen->share = share > seen->share ? share : seen->share;
+        if (p == victim) {
+            seen->distance = i;
+            return;
+        }
+        m.free(p);
+    }
+}
+
+/*
+ * The addresses of a freed span wait until 64 others were freed, and then come
+ * back when chance will have it, not in the order in which they were freed. In
+ * the quarantine are no more, nor more than a quarter of all addresses.
+ */
+START_TEST(freed_spans_rest)
+{
+    PROPERTY_SKIP(!GUARD_PAGES, "guard-pages");
+    static const size_t sizes[] = {300 * KIB, 2 * MIB};
+    struct waiting *seen = property_shared(sizeof *seen);
+    size_t least = SIZE_MAX, most = 0;
+    double sum = 0;
+    seen->bytes = sizes[_i];
+    for (int i = 0; i < SPAN_CHILDREN; i++) {
+        ck_assert(property_child(wait_for_span, &seen));
+        least = seen->distance < least ? seen->distance : least;
+        most = seen->distance > most ? seen->distance : most;
+        sum += (double)seen->distance;
+        ck_assert_uint_le(seen->count, SPAN_WAIT + 1);
+        ck_assert_uint_le(seen->share, 26);
+    }
+    PROPERTY_SAY("spans of %zu KiB: an address came back after %zu to %zu "
+                 "others, %.0f on average; no more than %d were tried\n",
+                 sizes[_i] / KIB, least, most, sum / SPAN_CHILDREN,
+                 SPAN_MOST);
+    ck_assert_uint_ge(least, SPAN_WAIT - 1);
+    /* Twenty draws, and not one place for all of them. */
+    ck_assert(most >= least + 8 || least == SPAN_MOST);
+}
+END_TEST
+
 /* ---- what rests costs memory ---- */
 
 struct rest {
@@ -270,6 +342,7 @@ TCase *reuse_case(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, freed_slots_rest);
     tcase_add_test(tcase, no_address_serves_two_classes);
+    tcase_add_loop_test(tcase, freed_spans_rest, 0, 2);
     tcase_add_test(tcase, what_rests_is_little);
     return tcase;
 }

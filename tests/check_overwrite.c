@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "merlon/merlon.h"
 #include "policy.h"
 #include "sizeclass.h"
 #include "support/crime.h"
@@ -56,13 +57,13 @@ static void free_some_others(size_t bytes)
 /*
  * Go on as programs do, until the victim's slot was used again: true. A slab
  * with few free slots may be left alone for good, so most of its objects are
- * freed; not all, as an empty slab's memory is given up, and the stray write
- * with it. Then the heap grows and shrinks: it grows into what it has.
+ * freed. Then the heap grows and shrinks, beyond what a slab has: it grows into
+ * what is there. In the end all of it goes back: at the latest then what was written must be noticed.
  */
 static bool go_on(const void *victim, size_t bytes)
 {
-    static char *wave[3000];
-    size_t count = crime_many(bytes, 3000);
+    static char *wave[9000];
+    size_t count = crime_many(bytes, 9000);
     for (size_t i = 0; i < crime_many(bytes, 200); i++)
         if (i % 4 != 1) {
             m.free(kept[i]);
@@ -77,6 +78,9 @@ static bool go_on(const void *victim, size_t bytes)
         for (size_t i = 0; i < count; i++)
             m.free(wave[i]);
     }
+    for (size_t i = 0; i < crime_many(bytes, 200); i++)
+        m.free(kept[i]);
+    merlon_malloc_trim(0);
     return false;
 }
 

@@ -24,9 +24,16 @@ prepare() {
         >>"$work/clusters/$version/merlon/environment"
 }
 
+# Type=forking: the service is there when this process has ended. The server may
+# answer before, and what stops it must not go to its starter.
+started() {
+    ! grep -qs pg_ctlcluster "/proc/$(main_pid)/cmdline"
+}
+
 start() {
     launch pg_ctlcluster --skip-systemctl-redirect "$version" merlon start
     await "an answer" psql -c 'select 1'
+    await "the end of pg_ctlcluster" started
 }
 
 # As its own user, by the socket.

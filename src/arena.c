@@ -86,8 +86,8 @@ struct record *arena_record(uintptr_t address)
 
 /* A run from the window, which grows as it fills, by a quarter: with a random
    order it is kept at twice what is taken, and a quarter more. What is in it is
-   counted by limits, and gcore writes it. */
-static size_t take(struct arena *arena, struct granules *g, size_t count,
+   counted by limits. */
+static size_t find(struct arena *arena, struct granules *g, size_t count,
                    uint64_t random, bool *clean)
 {
     for (;;) {
@@ -121,6 +121,16 @@ static size_t take(struct arena *arena, struct granules *g, size_t count,
                 return GRANULES_NONE;
         }
     }
+}
+
+static size_t take(struct arena *arena, struct granules *g, size_t count,
+                   uint64_t random, bool *clean)
+{
+    size_t index = find(arena, g, count, random, clean);
+
+    if (index != GRANULES_NONE)
+        space_dump(arena, g, index, count);
+    return index;
 }
 
 static struct record *first_record(unsigned arena, size_t index)
@@ -232,8 +242,11 @@ bool arena_extend_span(struct record *record, size_t index, size_t from,
     size_t skip = arena_span_index(arena);
     bool clean;
 
-    return granules_take_at(&arena->spans, index - skip + from, to - from,
-                            &clean);
+    if (!granules_take_at(&arena->spans, index - skip + from, to - from,
+                          &clean))
+        return false;
+    space_dump(arena, &arena->spans, index - skip + from, to - from);
+    return true;
 }
 
 void arena_give_span(unsigned index, size_t first, size_t granules, bool dirty)

@@ -25,6 +25,7 @@ enum { GRANULES_WORD = 64 };
 
 struct granule_word {
     uint64_t used, dirty, aged;
+    uint64_t dumped; /* not 0: cores have these granules; see space.h */
 };
 
 struct granules {

@@ -16,6 +16,8 @@ enum {
     SAMPLE_SHARE = 32,
     /* Under RLIMIT_AS it is what cannot be given back once it is in use. */
     SAMPLE_BYTES_MAX = 32 << 20,
+    /* Granules of a part of which only used words are dumped. */
+    DUMP_SINGLY = 64 * GRANULES_WORD,
 };
 
 /* Terabytes, where there are 47 bits; else an eighth of a gigabyte. */
@@ -80,6 +82,42 @@ static bool commit_range(void *array, size_t from_bytes, size_t to_bytes)
                             && os_dump((void *)begin, end - begin));
 }
 
+/* Where these granules of a part lie. */
+static uint8_t *memory_of(const struct arena *arena, const struct granules *g,
+                          size_t index)
+{
+    size_t skip = g == &arena->spans ? arena_span_index(arena) : 0;
+
+    return (uint8_t *)(arena->base + ((skip + index) << GRANULE_SHIFT));
+}
+
+void space_dump(const struct arena *arena, const struct granules *g,
+                size_t index, size_t count)
+{
+    size_t word = index / GRANULES_WORD;
+    size_t end = size_min(index + count, DUMP_SINGLY);
+
+    /* Relaxed: if two threads do it, nothing is lost. */
+    for (; word * GRANULES_WORD < end; word++) {
+        uint64_t *dumped = &g->words[word].dumped;
+        if (likely(__atomic_load_n(dumped, __ATOMIC_RELAXED)))
+            continue;
+        os_dump(memory_of(arena, g, word * GRANULES_WORD),
+                (size_t)GRANULES_WORD << GRANULE_SHIFT);
+        __atomic_store_n(dumped, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static bool commit_memory(const struct arena *arena, const struct granules *g,
+                          size_t from, size_t to)
+{
+    size_t first = size_max(from, DUMP_SINGLY);
+
+    return os_commit(memory_of(arena, g, from), (to - from) << GRANULE_SHIFT)
+        && (first >= to || os_dump(memory_of(arena, g, first),
+                                   (to - first) << GRANULE_SHIFT));
+}
+
 static bool commit_words(struct granules *g, size_t from, size_t to)
 {
     size_t size = sizeof(struct granule_word);
@@ -119,8 +157,7 @@ bool space_grow(struct arena *arena, struct granules *g, size_t to)
     if (from == 0 && !spans)
         begin_slabs(arena);
     if (!extent_claim(&g->extent, to)
-        || !commit_range((void *)arena->base, (skip + from) << GRANULE_SHIFT,
-                         (skip + to) << GRANULE_SHIFT)
+        || !commit_memory(arena, g, from, to)
         || !commit_words(g, from, to)
         || !commit_range(arena->records, (skip + from) * size,
                          (skip + to) * size))

@@ -30,6 +30,15 @@ size_t space_sample_bytes(size_t slab_bytes, bool first);
    or the part is not so large. */
 bool space_grow(struct arena *arena, struct granules *g, size_t to);
 
+/*
+ * These granules of a part were taken: a core is to have them. A window is
+ * larger than what is taken of it, and gcore writes untouched pages as well, so
+ * of a small window only words of granules that were ever used are dumped. Of
+ * a large one all: each run of them may cost a mapping.
+ */
+void space_dump(const struct arena *arena, const struct granules *g,
+                size_t index, size_t count);
+
 /* Make the first bytes of the memory for heaps writable; idempotent. */
 bool space_grow_heaps(struct arena *arena, size_t bytes);
 

@@ -11,8 +11,9 @@
 
 enum {
     PROBES = 12,
+    GROUP_PROBES = 32, /* a group becomes quite full */
     GROUP_RUN_MAX = 4, /* runs up to here are grouped */
-    GROUP_GRANULES = GRANULES_WORD * 3 / 4, /* so many in a word */
+    GROUP_GRANULES = GRANULES_WORD * 7 / 8, /* so many in a word */
 };
 
 static uint64_t load(const uint64_t *word)
@@ -169,10 +170,10 @@ static size_t below(uint64_t random, size_t bound)
 }
 
 /* Tries at random places of [first, first + places * count). */
-static size_t probe(struct granules *g, size_t first, size_t places,
-                    size_t count, uint64_t *random, bool *clean)
+static size_t probe(struct granules *g, unsigned tries, size_t first,
+                    size_t places, size_t count, uint64_t *random, bool *clean)
 {
-    for (unsigned i = 0; i < PROBES; i++) {
+    for (unsigned i = 0; i < tries; i++) {
         size_t index = first + below(*random, places) * count;
         *random = next(*random);
         if (granules_take_at(g, index, count, clean))
@@ -213,11 +214,11 @@ static size_t take_random(struct granules *g, size_t window, size_t count,
     if (count <= GROUP_RUN_MAX) {
         size_t group = find_group(g, words, &random);
         if (group < words)
-            index = probe(g, group * GRANULES_WORD, GRANULES_WORD / count,
-                          count, &random, clean);
+            index = probe(g, GROUP_PROBES, group * GRANULES_WORD,
+                          GRANULES_WORD / count, count, &random, clean);
     }
     if (index == GRANULES_NONE)
-        index = probe(g, 0, window / count, count, &random, clean);
+        index = probe(g, PROBES, 0, window / count, count, &random, clean);
     if (index != GRANULES_NONE)
         return index;
     size_t from = below(random, words);

@@ -40,6 +40,7 @@
 enum {
     STOCK_SLOTS = ORDER_SLOTS_MAX, /* makes a stock 512 bytes */
     HEAP_COUNT_MAX = 1 << 19,
+    HEAP_ALIGNMENT = 4096,
     COLD_SLOTS = 17, /* a class that took fewer since the last tick is cold */
 };
 
@@ -76,13 +77,20 @@ struct heap_plan {
     uint64_t class[CLASS_COUNT / 64 + 1]; /* a bit: the next slow one is */
 };
 
+/*
+ * What a thread needs that has but small objects lies together, on one page in
+ * list mode and on three in map mode: a heap begins at a page, and in map mode
+ * the bins stand backwards in front of all, the stocks behind all.
+ */
 struct heap {
+    struct bin bins_back[SLOT_MAP ? CLASS_COUNT : 0];
+
     /* The fast path's part. List mode: the current slab of each class, as its
        record's distance from this heap; 0, and so a heap of zeros, leads to
        `nothing`, whose list is empty. */
     struct record nothing[SLOT_MAP ? 0 : 1];
     uintptr_t source[SLOT_MAP ? 0 : CLASS_COUNT];
-    struct stock stock[SLOT_MAP ? CLASS_COUNT : 0];
+    user_word *clean[SLOT_MAP ? 0 : 1]; /* see heap_allocate_list */
 
     uint32_t id;        /* 1 and up; 0: a stand-in that owns nothing */
     uint32_t busy;      /* inside a slow path: a fork must not adopt it */
@@ -93,8 +101,7 @@ struct heap {
     uint64_t last_tick_ms;
     uint64_t generation; /* of the process: see process.h */
 
-    /* Written by other threads: on lines of their own. In the middle, so that a
-       heap that few classes are taken from touches few pages. */
+    /* Written by other threads: on lines of their own. */
     struct inbox inbox __attribute__((aligned(2 * CACHE_LINE_BYTES)));
     uint32_t next_parked __attribute__((aligned(2 * CACHE_LINE_BYTES)));
 
@@ -103,8 +110,12 @@ struct heap {
     struct outbox outbox;
     struct span_cache spans;
     struct heap_plan plan[SAMPLING];
-    struct bin bin[CLASS_COUNT];
-} __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+
+    /* From here on a heap that nobody uses may be zeros: heap_life.c. */
+    struct bin bins[SLOT_MAP ? 0 : CLASS_COUNT];
+    struct stock stock[SLOT_MAP ? CLASS_COUNT : 0]
+        __attribute__((aligned(2 * CACHE_LINE_BYTES)));
+} __attribute__((aligned(HEAP_ALIGNMENT)));
 
 /* The arrays have length zero in builds that use the other one. */
 static ALWAYS_INLINE struct stock *heap_stock(struct heap *heap,
@@ -113,6 +124,13 @@ static ALWAYS_INLINE struct stock *heap_stock(struct heap *heap,
     struct stock *first = heap->stock;
 
     return first + class;
+}
+
+static inline struct bin *heap_bin(struct heap *heap, size_t class)
+{
+    struct bin *back = heap->bins_back, *first = heap->bins;
+
+    return SLOT_MAP ? back + (CLASS_COUNT - 1 - class) : first + class;
 }
 
 static ALWAYS_INLINE struct record *heap_source(struct heap *heap,
@@ -289,17 +307,16 @@ static ALWAYS_INLINE enum heap_put heap_put(struct record *slab, uintptr_t p,
 }
 
 /* Does the program hardly use this class just now? */
-static inline bool heap_is_cold(const struct heap *heap,
-                                const struct record *slab)
+static inline bool heap_is_cold(struct heap *heap, const struct record *slab)
 {
-    const struct bin *bin = &heap->bin[record_class(slab)];
+    const struct bin *bin = heap_bin(heap, record_class(slab));
     const uint32_t *before = bin->taken_before;
 
     return SCRUB && bin->taken - *before < COLD_SLOTS;
 }
 
 /* The rest of it, for a heap's own slab. True: heap_event is due. */
-static inline bool heap_put_large(const struct heap *heap, struct record *slab,
+static inline bool heap_put_large(struct heap *heap, struct record *slab,
                                   uintptr_t p, uint64_t *state, size_t unit)
 {
     scrub_large(p, slab->slot_bytes - CANARY_BYTES, heap_is_cold(heap, slab));
@@ -316,6 +333,21 @@ COLD void heap_give_up(struct heap *heap, size_t class);
 /* An object of `bytes` <= CLASS_REQUEST_MAX; NULL: no memory. */
 void *heap_allocate_small(struct heap *heap, unsigned class,
                           struct die_call call);
+
+/* List mode: an object, and whether it reads as zeros. A slot that nobody had
+   before does, if its slab came clean; the refill says which one it is. */
+static inline void *heap_allocate_list(struct heap *heap, unsigned class,
+                                       bool *zeroed, struct die_call call)
+{
+    user_word **clean = heap->clean;
+
+    *clean = NULL;
+    user_word *slot = heap_allocate_small(heap, class, call);
+    *zeroed = slot && slot == *clean;
+    if (*zeroed)
+        *slot = 0; /* the link */
+    return slot;
+}
 
 /* List mode: slots that were taken from the current slab since it was settled
    count as used from now on, but for the `left` in its list. */

@@ -28,7 +28,7 @@ static bool refill_stock(struct heap *heap, unsigned class,
                          struct die_call call)
 {
     struct stock *stock = heap_stock(heap, class);
-    struct bin *bin = &heap->bin[class];
+    struct bin *bin = heap_bin(heap, class);
     struct hand hand;
     uint32_t fresh;
 
@@ -58,20 +58,28 @@ static bool refill_stock(struct heap *heap, unsigned class,
 static bool refill_list(struct heap *heap, unsigned class,
                         struct die_call call)
 {
-    struct record *slab = heap->bin[class].current;
+    struct record *slab = heap_bin(heap, class)->current;
+    user_word **clean = heap->clean;
 
     heap_beat(heap);
     if (slab)
         heap_settle_taken(heap, slab, 0);
     slab = heap_find_slab(heap, class, 0, call);
-    return slab && (slab->list || slab_fill_list(slab));
+    if (!slab)
+        return false;
+    if (slab->list)
+        return true;
+    if (!slab_fill_list(slab))
+        return false;
+    *clean = slab->zeroed ? slab->list : NULL;
+    return true;
 }
 
 /* No memory: what should rest longer must do. */
 static bool refill_hastily(struct heap *heap, unsigned class,
                            struct die_call call)
 {
-    struct bin *bin = &heap->bin[class];
+    struct bin *bin = heap_bin(heap, class);
 
     for (unsigned i = 0; i < bin->slabs + 1; i++) {
         struct record *slab = i == 0 && bin->current ? bin->current

@@ -67,19 +67,20 @@ static void park(struct heap *heap)
                                           __ATOMIC_RELAXED));
 }
 
-/* Whole pages of a heap that nobody uses, but for its figures: like one that
-   never was. Its inbox lies behind them, and may hold post. */
+static bool purge_pages(uintptr_t from, uintptr_t to)
+{
+    from = align_up(from, os_page_bytes());
+    to = align_down(to, os_page_bytes());
+    return from < to && os_purge((void *)from, to - from);
+}
+
+/* Whole pages of the bins and stocks of a heap that nobody uses: like those of
+   one that never was. What lies between stays: its figures, and its inbox, that
+   may hold post. */
 static void purge(struct heap *heap)
 {
-    uintptr_t from = align_up((uintptr_t)heap, os_page_bytes());
-    uintptr_t to = align_down((uintptr_t)&heap->inbox, os_page_bytes());
-    uint32_t id = heap->id;
-    uint64_t taken = heap->taken;
-
-    if (from >= to || !os_purge((void *)from, to - from))
-        return;
-    heap->id = id;
-    heap->taken = taken;
+    purge_pages((uintptr_t)heap, (uintptr_t)&heap->id);
+    purge_pages((uintptr_t)(heap->plan + SAMPLING), (uintptr_t)(heap + 1));
 }
 
 /* Taken from the stack and put back one by one, in a stack of their own
@@ -165,7 +166,7 @@ static void empty_stock(struct heap *heap, unsigned class)
         heap_shorten(heap, class, 0);
         return;
     }
-    struct record *slab = heap->bin[class].current;
+    struct record *slab = heap_bin(heap, class)->current;
     heap_settle_taken(heap, slab, slab_list_length(slab));
 }
 
@@ -187,7 +188,7 @@ static void leave(struct heap *heap, struct record *slab)
 
 static void empty_bin(struct heap *heap, unsigned class)
 {
-    struct bin *bin = &heap->bin[class];
+    struct bin *bin = heap_bin(heap, class);
     struct record *slab;
 
     if (bin->slabs == 0)
@@ -231,7 +232,7 @@ static bool release_idle(struct heap *heap, uint64_t now, bool all)
     bool any = span_cache_decay(&heap->spans, now, all);
 
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
-        struct record *slab = heap->bin[class].ready_first;
+        struct record *slab = heap_bin(heap, class)->ready_first;
         while (slab) {
             struct record *next = slab->next;
             if (slab_used(slab) == 0) {
@@ -260,8 +261,11 @@ static bool purge_cold(struct heap *heap, bool all)
     bool any = false;
 
     for (unsigned class = 0; SCRUB && class < CLASS_COUNT; class++) {
-        struct bin *bin = &heap->bin[class];
+        struct bin *bin = heap_bin(heap, class);
         bool cold = bin->taken - *bin->taken_before < COLD_SLOTS;
+        /* Without a need no page is touched. */
+        if (bin->taken == *bin->taken_before && bin->slabs == 0)
+            continue;
         bin->taken_before[0] = bin->taken;
         if (!(cold || all) || !shares_few((uint32_t)class_slot_bytes(class)))
             continue;

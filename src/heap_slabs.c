@@ -22,17 +22,17 @@ enum {
 
 static struct bin *bin_of(struct heap *heap, const struct record *slab)
 {
-    return &heap->bin[record_class(slab)];
+    return heap_bin(heap, record_class(slab));
 }
 
-static void set_current(struct heap *heap, struct bin *bin,
+static void set_current(struct heap *heap, unsigned class,
                         struct record *slab)
 {
     uintptr_t *source = heap->source;
 
-    bin->current = slab;
+    heap_bin(heap, class)->current = slab;
     if (!SLOT_MAP)
-        source[bin - heap->bin] = slab ? (uintptr_t)slab - (uintptr_t)heap : 0;
+        source[class] = slab ? (uintptr_t)slab - (uintptr_t)heap : 0;
 }
 
 void heap_unlist(struct heap *heap, struct record *slab)
@@ -40,7 +40,7 @@ void heap_unlist(struct heap *heap, struct record *slab)
     struct bin *bin = bin_of(heap, slab);
 
     if (slab->state == SLAB_CURRENT) {
-        set_current(heap, bin, NULL);
+        set_current(heap, record_class(slab), NULL);
         return;
     }
     if (slab->state != SLAB_READY && slab->state != SLAB_ASLEEP)
@@ -205,7 +205,8 @@ void heap_adopt(struct heap *heap, struct record *slab)
 bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state,
                  bool noted)
 {
-    struct bin *bin = bin_of(heap, slab);
+    /* Read before: once it is let go the slab may be another's. */
+    unsigned class = record_class(slab);
     /* What would not be worth a refill waits for a free into it instead. */
     bool pool = state == SLAB_IDLE && slab_is_ready(slab);
 
@@ -219,13 +220,12 @@ bool heap_let_go(struct heap *heap, struct record *slab, enum slab_state state,
         slab_own(slab, heap);
         return false;
     case MAIL_LEFT_TO_POOL:
-        /* The class is read before: the slab may be another's already. */
-        pool_put(&pools[bin - heap->bin], slab);
+        pool_put(&pools[class], slab);
         break;
     case MAIL_LEFT:
         break;
     }
-    bin->slabs--;
+    heap_bin(heap, class)->slabs--;
     return true;
 }
 
@@ -245,7 +245,7 @@ static struct record *from_pool(struct heap *heap, unsigned class,
                that live for a few allocations would never see the end of it
                by a clock of their own. */
             if (SLOT_MAP)
-                shares_rest(slab, heap->bin[class].taken, true);
+                shares_rest(slab, heap_bin(heap, class)->taken, true);
             return slab;
         }
     }
@@ -266,7 +266,7 @@ static struct record *from_arena(struct heap *heap, unsigned class)
     slab_open(slab, class, stream);
     /* Under isolation: emptied slabs wait for each other (retire.h). */
     if (SLOT_MAP && slab_queued(slab) != 0)
-        shares_rest(slab, heap->bin[class].taken, true);
+        shares_rest(slab, heap_bin(heap, class)->taken, true);
     own(heap, slab);
     return slab;
 }
@@ -293,14 +293,14 @@ void heap_make_current(struct heap *heap, struct record *slab)
     dismiss_current(heap, bin);
     heap_unlist(heap, slab);
     slab->state = SLAB_CURRENT;
-    set_current(heap, bin, slab);
+    set_current(heap, record_class(slab), slab);
     heap_settle(heap, slab);
 }
 
 struct record *heap_find_slab(struct heap *heap, unsigned class,
                               unsigned attempt, struct die_call call)
 {
-    struct bin *bin = &heap->bin[class];
+    struct bin *bin = heap_bin(heap, class);
     struct record *slab = bin->current;
 
     if (!inbox_is_empty(&heap->inbox))

@@ -49,7 +49,7 @@ static void gather_slabs(const struct arena *arena, struct face_stats *stats,
    the count is bounded. */
 static size_t list_surplus(struct heap *heap, unsigned class)
 {
-    const struct record *slab = heap->bin[class].current;
+    const struct record *slab = heap_bin(heap, class)->current;
     user_word *slot = slab ? slab->list : NULL;
     size_t count = 0;
 

@@ -98,7 +98,10 @@ MERLON_EXPORT const struct publish merlon_process = {
         [FIELD_HEAP_TAKEN] = FIELD(heap, taken),
         [FIELD_HEAP_GENERATION] = FIELD(heap, generation),
         [FIELD_HEAP_STOCK] = FIELD(heap, stock),
-        [FIELD_HEAP_BIN] = FIELD(heap, bin),
+        /* Of class 0; in map mode nobody reads it. */
+        [FIELD_HEAP_BIN] = { SLOT_MAP ? offsetof(struct heap, bins_back)
+                                 : offsetof(struct heap, bins),
+                             CLASS_COUNT * sizeof(struct bin) },
         [FIELD_STOCK_COUNT] = FIELD(stock, count),
         [FIELD_BIN_CURRENT] = FIELD(bin, current),
         [FIELD_ARENA_BASE] = FIELD(arena, base),

@@ -174,10 +174,10 @@ START_TEST(a_closed_heap_owns_nothing_and_is_used_again)
     uint32_t made = heap_count();
     heap_close(heap);
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
-        ck_assert_uint_eq(heap->bin[class].slabs, 0);
-        ck_assert_ptr_null(heap->bin[class].current);
-        ck_assert_ptr_null(heap->bin[class].ready_first);
-        ck_assert_ptr_null(heap->bin[class].asleep_first);
+        ck_assert_uint_eq(heap_bin(heap, class)->slabs, 0);
+        ck_assert_ptr_null(heap_bin(heap, class)->current);
+        ck_assert_ptr_null(heap_bin(heap, class)->ready_first);
+        ck_assert_ptr_null(heap_bin(heap, class)->asleep_first);
     }
     for (size_t i = 1; i < COUNT; i += 3)
         ck_assert_uint_ne(owner_of(p[i]), heap->id);

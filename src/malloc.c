@@ -63,16 +63,16 @@ static void *allocate_small(struct heap *heap, unsigned class, size_t bytes,
 {
     void *p;
 
-    *zeroed = WRITE_CHECK && bytes <= SCRUB_WHOLE_BYTES - CANARY_BYTES;
-    if (!SAMPLING)
-        return heap_allocate_small(heap, class, call);
-    p = heap_take_sample(heap, class, bytes, alignment, call);
-    if (p) {
-        *zeroed = true;
+    if (!SLOT_MAP)
+        return heap_allocate_list(heap, class, zeroed, call);
+    *zeroed = true;
+    if (SAMPLING
+        && (p = heap_take_sample(heap, class, bytes, alignment, call)))
         return p;
-    }
+    *zeroed = WRITE_CHECK && bytes <= SCRUB_WHOLE_BYTES - CANARY_BYTES;
     p = heap_allocate_small(heap, class, call);
-    heap_plan_sample(heap, class);
+    if (SAMPLING)
+        heap_plan_sample(heap, class);
     return p;
 }
 
@@ -150,7 +150,7 @@ void *face_calloc_slow(size_t bytes, const void *site)
     if (!p)
         return face_no_memory();
     if (!zeroed)
-        memset(p, 0, bytes);
+        scrub_clear((uintptr_t)p, bytes);
     return p;
 }
 

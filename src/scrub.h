@@ -28,6 +28,8 @@ enum {
     SCRUB_LINE_BYTES = 64,
     SCRUB_PURGE_BYTES = 128 << 10, /* from here on by giving pages back */
     SCRUB_COLD_BYTES = 8 << 10, /* the same of a class that is hardly used */
+    SCRUB_CLEAR_BYTES = 16 << 10, /* calloc looks first */
+    SCRUB_PIECE_BYTES = 4096,
     SCRUB_WORD_BYTES = 8,
 };
 
@@ -155,6 +157,28 @@ static inline uint64_t scrub_long_sum(uintptr_t slot, size_t usable,
             | scrub_line(end - (size_t)2 * SCRUB_LINE_BYTES);
     }
     return sum[0] | sum[1] | last;
+}
+
+/*
+ * Zero an object of any size. The pages of a large one are zero already, unless
+ * something was written after a free: they are looked at first, so that those
+ * that nobody touched stay untouched.
+ */
+static inline void scrub_clear(uintptr_t at, size_t bytes)
+{
+    uintptr_t end = at + bytes, page = SCRUB_PIECE_BYTES;
+
+    if (SCRUB && bytes >= SCRUB_CLEAR_BYTES) {
+        __builtin_memset((void *)at, 0, align_up(at, page) - at);
+        for (at = align_up(at, page); at + page <= end; at += page) {
+            scrub_unit sum = { 0 };
+            for (uintptr_t line = 0; line < page; line += SCRUB_LINE_BYTES)
+                sum |= scrub_line(at + line);
+            if (unlikely((sum[0] | sum[1]) != 0))
+                __builtin_memset((void *)at, 0, page);
+        }
+    }
+    __builtin_memset((void *)at, 0, end - at);
 }
 
 /* Zero, if slots of up to 80 usable bytes are zero still. *large: the slot has

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 
+#include "policy.h"
 #include "support/pattern.h"
 #include "support/suite.h"
 
@@ -108,6 +109,27 @@ START_TEST(large_is_lazy)
 }
 END_TEST
 
+/* And so does a large slot that nobody had before. */
+START_TEST(large_slot_is_lazy)
+{
+    enum { COUNT = 64 };
+    size_t bytes = 200 * KIB, before;
+    char *p[COUNT];
+
+    if (SLOT_MAP && !SCRUB)
+        return;
+    m.free(m.calloc(1, bytes));
+    before = suite_rss_bytes();
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert_ptr_nonnull(p[i] = m.calloc(1, bytes));
+        ck_assert_int_eq(p[i][0] | p[i][bytes / 2] | p[i][bytes - 1], 0);
+    }
+    ck_assert_uint_lt(suite_rss_bytes(), before + 4 * MIB);
+    for (int i = 0; i < COUNT; i++)
+        m.free(p[i]);
+}
+END_TEST
+
 static Suite *make(void)
 {
     Suite *suite = suite_create("calloc");
@@ -117,6 +139,7 @@ static Suite *make(void)
     tcase_add_test(zero, calloc_is_zero_after_smaller_reuse);
     tcase_add_test(zero, calloc_is_zero_for_products);
     tcase_add_test(zero, large_is_lazy);
+    tcase_add_test(zero, large_slot_is_lazy);
     suite_add_tcase(suite, zero);
     return suite;
 }

@@ -33,6 +33,11 @@ static inline bool scrub_range_is_zero(uintptr_t slot, size_t bytes)
     return true;
 }
 
+static inline void scrub_clear(uintptr_t at, size_t bytes)
+{
+    __builtin_memset((void *)at, 0, bytes);
+}
+
 static ALWAYS_INLINE uint64_t scrub_short_sum(uintptr_t slot,
                                               size_t slot_bytes, bool *large)
 {

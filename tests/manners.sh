@@ -78,8 +78,14 @@ fi
 
 # ---------------------------------------------- memory, threads, mappings
 
+# The peak of several runs in the middle.
+peak_of() { # LIBRARY COMMAND...
+    for _ in 1 2 3 4 5 6 7; do
+        ./peak "$@"
+    done | sort -n | sed -n 4p
+}
 more_memory() { # COMMAND...
-    echo $(($(./peak "$MERLON_LIB" "$@") - $(./peak '' "$@")))
+    echo $(($(peak_of "$MERLON_LIB" "$@") - $(peak_of '' "$@")))
 }
 at_most 'KiB that true has more' "$(more_memory true)" 1024
 if have bash; then
@@ -88,14 +94,21 @@ if have bash; then
         "$(more_memory bash -c 'for i in $(seq 100); do x=$x$i; done')" 1024
 fi
 if have python3; then
-    at_most 'KiB that python3 has more (the aim is 1024)' \
-        "$(more_memory python3 -c pass)" 3584
+    # What stands first in the PATH may be a script that starts another.
+    python=$(command -v /usr/bin/python3 || command -v python3)
+    if [ "${MERLON_VARIANT:-hardened}" = fast ]; then
+        at_most 'KiB that python3 has more' \
+            "$(more_memory "$python" -c pass)" 1024
+    else
+        at_most 'KiB that python3 has more (the aim is 1024)' \
+            "$(more_memory "$python" -c pass)" 1664
+    fi
     maps='x = [str(i) * (i % 300) for i in range(100000)]
 y = [bytearray(300000) for i in range(200)]
 del y[::2], x[::3]
 print(len(open("/proc/self/maps").readlines()))'
     at_most 'mappings that python3 has more' \
-        $(($(with python3 -c "$maps") - $(python3 -c "$maps"))) 199
+        $(($(with "$python" -c "$maps") - $("$python" -c "$maps"))) 199
 fi
 # shellcheck disable=SC2016 # for the shell that is looked at
 at_most 'threads of a shell' \
@@ -103,13 +116,8 @@ at_most 'threads of a shell' \
 
 with ./threads >out
 read -r each after <out
-if [ "${MERLON_VARIANT:-hardened}" = fast ]; then
-    at_most 'KiB for each of 1,000 threads' "$each" 64
-    at_most 'KiB for each when they have ended' "$after" 8
-else
-    at_most 'KiB for each of 1,000 threads (the aim is 64)' "$each" 80
-    at_most 'KiB for each when they have ended (the aim is 8)' "$after" 16
-fi
+at_most 'KiB for each of 1,000 threads' "$each" 64
+at_most 'KiB for each when they have ended' "$after" 10
 
 # ------------------------------------------------------------- core dumps
 
@@ -155,12 +163,8 @@ if have gdb; then
     if [ -z "$plain" ]; then
         echo "SKIP: core dumps: gdb may not attach here"
     else
-        # It writes untouched pages as well. Hardened slabs and spans lie in
-        # a window of at least twice what they need.
-        halves=4
-        [ "${MERLON_VARIANT:-hardened}" = fast ] || halves=7
-        at_most "kB of gdb's core dump (glibc's $plain, the aim is twice)" \
-            "${ours:-999999999}" $((halves * plain / 2))
+        at_most "kB of gdb's core dump (glibc's $plain)" \
+            "${ours:-999999999}" $((2 * plain))
     fi
     with gdb -batch -nx -ex run -ex 'info threads' --args true >gdb.log 2>&1
     grep -q 'exited normally' gdb.log || fail "gdb: $(tail -n 3 gdb.log)"

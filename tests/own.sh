@@ -97,6 +97,34 @@ if [ "${CXX_WORKS:-yes}" = yes ]; then
         else
             echo "passed: beside $other"
         fi
+        # Operators of its own: those call merlon's malloc.
+        for some in 1 2; do
+            # shellcheck disable=SC2086 # CXX may be several words
+            $CXX -std=c++17 -O1 -pthread -DREPLACE=$some -o linked \
+                "$here/linked.cc" -Wl,--no-as-needed -l:$other
+            status=0
+            LD_PRELOAD=$MERLON_LIB MERLON_OPTIONS=statistics=exit \
+                timeout -k 5 60 ./linked >out 2>err || status=$?
+            calls=$(sed -n 's/^small allocations  *//p' err)
+            if [ $status -ne 0 ] || [ "$(cat out)" != "done" ] ||
+                [ "${calls:-0}" -lt 10000 ]; then
+                fail "operators ($some) beside $other: status $status:" \
+                    "$(head -c 300 out err)"
+            else
+                echo "passed: operators ($some) beside $other," \
+                    "$calls objects of merlon's"
+            fi
+        done
+    done
+    # Linked into the program, another allocator is the program's own.
+    for other in libjemalloc.a libtcmalloc_minimal.a; do
+        # shellcheck disable=SC2086 # CXX may be several words
+        if $CXX -std=c++17 -O1 -pthread -o program "$here/linked.cc" \
+            -l:$other -ldl 2>log; then
+            steps_aside "$other linked"
+        else
+            echo "SKIP: $other is not here: $(tail -n 1 log)"
+        fi
     done
 else
     echo "SKIP: C++: no compiler"

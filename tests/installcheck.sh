@@ -29,8 +29,28 @@ cat >"$work/program.c" <<'END'
 #include <stdlib.h>
 #include <string.h>
 
+/* What merlon says that it has given out. */
+static size_t served(void)
+{
+    struct merlon_mallinfo2 info = merlon_mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
 int main(void)
 {
+    char *volatile proof[100];
+    size_t before = served();
+
+    for (int i = 0; i < 100; i++)
+        if ((proof[i] = malloc(1000)) == NULL)
+            return 1;
+    if (served() - before < 100 * 1000) {
+        fputs("malloc is not merlon's\n", stderr);
+        return 1;
+    }
+    for (int i = 0; i < 100; i++)
+        free(proof[i]);
     /* Both sets of names serve one heap. */
     char *p = malloc(100);
     char *q = merlon_calloc(10, 10);
@@ -49,16 +69,29 @@ int main(void)
 END
 cat >"$work/program.cc" <<'END'
 #include <merlon/merlon.h>
+#include <cstdio>
 #include <memory>
 #include <new>
 #include <string>
 #include <vector>
 
+static size_t served()
+{
+    struct merlon_mallinfo2 info = merlon_mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
 int main()
 {
     std::vector<std::string> texts;
+    size_t before = served();
     for (int i = 0; i < 1000; i++)
         texts.push_back(std::string(static_cast<size_t>(i), 'x'));
+    if (served() - before < 400000) {
+        std::fputs("operator new is not merlon's\n", stderr);
+        return 1;
+    }
     std::unique_ptr<int> p(new int(3));
     merlon_free(p.release());
     volatile size_t too_much = static_cast<size_t>(-1) / 4;

@@ -96,6 +96,7 @@ check_modules = \
 endif
 
 check_scripts = \
+	tests/apparmor.sh \
 	tests/lint.sh \
 	tests/check_floors_selftest.sh \
 	tests/emptied.sh \

@@ -106,6 +106,27 @@ else
     skip mlockall 'not permitted'
 fi
 
+# vm.overcommit_memory=2 charges what is private and writable, and refuses more
+# at the same places as RLIMIT_DATA above. So what a program is charged is looked
+# at, and nobody's machine is switched. In KiB, of a program that reads a file.
+charge() { # LIBRARY
+    # shellcheck disable=SC2016 # for awk
+    LD_PRELOAD=$1 awk '/^[0-9a-f]+-[0-9a-f]+ / { counts = $2 ~ /^.w.p/ }
+        /^Size:/ && counts { sum += $2 }
+        END { print sum }' /proc/self/smaps
+}
+more=$(($(charge "$MERLON_LIB") - $(charge '')))
+if [ "$more" -le 16384 ]; then
+    echo "passed: vm.overcommit_memory=2 would charge $more KiB more"
+else
+    fail "vm.overcommit_memory=2 would charge $more KiB more"
+fi
+if [ "$(cat /proc/sys/vm/overcommit_memory)" = 2 ]; then
+    echo "passed: vm.overcommit_memory is 2: all of this was with it"
+else
+    skip 'vm.overcommit_memory of 2' 'the machine has another; not switched'
+fi
+
 # --------------------------------------------------------------- sandboxes
 
 lives 'no file is opened after the first call' '' filter=no-open partner run

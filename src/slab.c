@@ -84,7 +84,9 @@ void slab_open(struct record *slab, unsigned class, struct stream *stream)
     for (unsigned i = 0; i < granules; i++) {
         slab[i].slab = slab;
         slab[i].slot_bytes = slab->slot_bytes;
-        slab[i].arena = slab->arena;
+        /* Once: see first_record in arena.c. */
+        if (slab[i].arena != slab->arena)
+            slab[i].arena = slab->arena;
         slab[i].tenant = (uint8_t)(class + 1);
         slab[i].kind = RECORD_SLAB;
     }

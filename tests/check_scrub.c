@@ -59,7 +59,7 @@ START_TEST(all_is_zero_and_no_more)
         size_t bytes = class_slot_bytes(class);
         scrub_at(buffer + front, bytes);
         /* Slots whose pages could be given back are always page aligned. */
-        if (bytes < SCRUB_PURGE_BYTES)
+        if (bytes < SCRUB_COLD_BYTES)
             scrub_at(buffer + front + 3 * UNIT_BYTES, bytes);
     }
 }

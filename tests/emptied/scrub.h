@@ -8,7 +8,12 @@
 
 #include "policy.h"
 
-enum { SCRUB_WHOLE_BYTES = 256, SCRUB_LINE_BYTES = 0, SCRUB_SHORT_BYTES = 128 };
+enum {
+    SCRUB_WHOLE_BYTES = 256,
+    SCRUB_LINE_BYTES = 0,
+    SCRUB_SHORT_BYTES = 128,
+    SCRUB_IDLE_BYTES = 0,
+};
 
 static ALWAYS_INLINE bool scrub_short(uintptr_t slot, size_t slot_bytes)
 {

@@ -291,5 +291,30 @@ for kind in double_free invalid_pointer buffer_overflow use_after_free \
     }
 done
 
+# And a crime ends in the one of its kind, which the debugger sees.
+ends_in() { # KIND OPTIONS NAME...
+    kind=$1
+    options=$2
+    crime="$3, ending"
+    shift 2
+    count=$((count + 1))
+    timeout 60 gdb -nx -batch -ex 'set startup-with-shell off' \
+        -ex "set environment LD_PRELOAD $MERLON_LIB" \
+        -ex "set environment MERLON_OPTIONS $options" \
+        -ex run -ex backtrace --args ./crimes "$@" >out 2>err || :
+    grep -q "in merlon_abort_$kind " out ||
+        complain "does not end in merlon_abort_$kind"
+}
+
+if command -v gdb >/dev/null; then
+    ends_in double_free seed=1 free_twice 24
+    ends_in invalid_pointer seed=1 free_inside 16
+    ends_in buffer_overflow seed=1 write_behind 0
+    ends_in use_after_free seed=1 realloc_freed
+    ends_in out_of_memory seed=1,max_alloc=1000,oom=abort limits
+else
+    echo "SKIP: how it ends is not looked at without gdb"
+fi
+
 echo "$count checks, $failed failed"
 [ "$failed" = 0 ]

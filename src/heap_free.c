@@ -279,6 +279,11 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
 
     leave_slot(heap, slab, p);
     sender_sign(slab, heap_thread(heap));
+    /* Once more, as late as can be: scrubbing may have taken a while. */
+    if (unlikely(!exact_is_live(slab_state_words(slab), p - slab->base))) {
+        heap_report(slab, p, call);
+        return;
+    }
     /* Release: whoever takes the bit in sees the slot scrubbed. */
     if (__atomic_fetch_or(pending, exact_bit(unit), __ATOMIC_SEQ_CST)
             & exact_bit(unit)) {

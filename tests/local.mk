@@ -161,7 +161,8 @@ support_sources = \
 # What feeds drive, for tests and for fuzz/ alike: without Check. Who links it
 # needs drive_ldflags, see tests/support/fault.h.
 drive_sources = \
-	tests/support/drive_backend.c tests/support/drive_values.c \
+	tests/support/drive_backend.c tests/support/drive_fresh.c \
+	tests/support/drive_values.c \
 	tests/support/drives.c tests/support/drives.h \
 	tests/support/fault.c tests/support/fault.h tests/support/feed.h \
 	tests/support/machine.c tests/support/machine.h \
@@ -200,6 +201,9 @@ tests_properties_properties_SOURCES = \
 	tests/properties/properties.c tests/properties/properties.h \
 	tests/properties/race.c \
 	tests/properties/reuse.c
+
+tests_stress_stopped_SOURCES = tests/stress/stopped.c tests/stress/stopped.h \
+	tests/stress/stopped_child.c
 
 # Call stacks are found by frame pointers.
 tests_check_sample_CFLAGS = $(AM_CFLAGS) -fno-omit-frame-pointer

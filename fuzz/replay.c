@@ -142,6 +142,7 @@ int main(int argc, char **argv)
 {
     int failed = 0;
 
+    drives_child();
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 2 && strcmp(argv[1], "--list") == 0) {
         for (int i = 0; i < DRIVE_COUNT; i++)

@@ -47,7 +47,7 @@ static Suite *make(void)
 {
     Suite *suite = suite_create("drives");
     TCase *all = tcase_create("all");
-    tcase_set_timeout(all, suite_full() ? 400 : 60);
+    tcase_set_timeout(all, suite_full() ? 400 : 180);
     tcase_add_loop_test(all, random_bytes, 0, DRIVE_COUNT);
     suite_add_tcase(suite, all);
     return suite;
@@ -55,5 +55,6 @@ static Suite *make(void)
 
 int main(int argc, char **argv)
 {
+    drives_child();
     return suite_main(argc, argv, make);
 }

@@ -270,6 +270,11 @@ static struct options read_conf(const char *text, size_t count, size_t step,
 void drive_options(const uint8_t *bytes, size_t count)
 {
     unsigned bad_whole, bad_pieces;
+
+    if (count > 1 && bytes[0] == '!') {
+        drive_fresh(bytes + 1, count - 1);
+        return;
+    }
     char *text = malloc(count + 1);
 
     if (text == NULL)

@@ -21,6 +21,13 @@ drive_fn drive_options; /* texts of MERLON_OPTIONS and merlon.conf */
 drive_fn drive_backend; /* granules, spans, purge, a kernel that refuses */
 drive_fn drive_ends;    /* forks at any point, threads that end */
 
+/* Of drive_options, what begins with '!': a process of its own. */
+drive_fn drive_fresh;
+
+/* The first thing that main does: a process that drive_fresh has started does
+   what it is to do, and does not come back. */
+void drives_child(void);
+
 enum { DRIVE_COUNT = 7 };
 
 struct drive_entry {

@@ -21,6 +21,7 @@ enum {
     LIVE_MAX = SHADOW_OBJECTS - 300,
     ERRNO_MARK = 4321,
     SIZE_TOP = 19, /* sizes of up to 1 MiB */
+    RESIZE_TOP = 21, /* large enough to be moved page by page */
 };
 
 static const struct die_call call = {.function = "machine"};
@@ -439,7 +440,8 @@ static void operate(struct machine *m)
     case 8:
         if (m->shadow.count > 0 && has_room(m)) {
             size_t at = pick(m);
-            resize(m, how, at, pick_size(m));
+            resize(m, how, at, how & 2 ? feed_size(feed, RESIZE_TOP)
+                                       : pick_size(m));
         }
         break;
     default:

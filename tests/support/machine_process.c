@@ -8,14 +8,20 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "face.h"
 #include "machine.h"
+#include "os.h"
 #include "process.h"
+#include "sample.h"
 #include "thread.h"
 
 enum {
@@ -23,6 +29,8 @@ enum {
     CHILD_OPERATIONS = 24,
     CHILD_SECONDS = 20,
     THREAD_OBJECTS = 64,
+    IDLE_BYTES_MAX = 64 << 20,
+    LIMIT_BYTES = 1 << 30,
     BURIALS = 1100, /* slow calls after which a child buries: process.c */
 };
 
@@ -45,6 +53,48 @@ static void be_patient(struct machine *m, unsigned actor)
     machine_leave(m, actor);
 }
 
+/* Of the address space, what is mapped. */
+static size_t mapped_bytes(void)
+{
+    char text[64] = "";
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+    shadow_must(file >= 0 && read(file, text, sizeof text - 1) > 0);
+    close(file);
+    return strtoul(text, NULL, 10) * os_page_bytes();
+}
+
+/*
+ * The child limits its address space, as setrlimit (rlimit.c) does it: what is
+ * not used goes back, what lives is as it was, and no record is left of what
+ * has gone. It lives on with less.
+ */
+static void be_limited(struct machine *m, unsigned actor, unsigned how)
+{
+    const struct arena *arena = arena_at(0);
+    size_t limit = how & 64 ? LIMIT_BYTES : SIZE_MAX;
+    uintptr_t last = arena->base + arena->span_offset + arena->span_bytes - 1;
+    size_t before = mapped_bytes();
+    struct os_limit set, was;
+
+    machine_enter(m, actor);
+    merlon_malloc_trim(0);
+    machine_leave(m, actor);
+    size_t idle = arena_limit(limit, IDLE_BYTES_MAX,
+                              limit != SIZE_MAX && sample_give_up());
+    size_t after = mapped_bytes();
+    shadow_must(idle <= IDLE_BYTES_MAX && after <= before);
+    if (limit != SIZE_MAX)
+        shadow_must(after < before && arena_record(last) == NULL);
+    shadow_must(arena_limit(limit, IDLE_BYTES_MAX, false) <= IDLE_BYTES_MAX);
+    shadow_verify_all(&m->shadow);
+    shadow_must(os_limit(0, RLIMIT_AS, NULL, &was) == 0);
+    set = (struct os_limit){after + LIMIT_BYTES, was.hard};
+    shadow_must(os_limit(0, RLIMIT_AS, &set, NULL) == 0);
+    shadow_must(os_address_space_limit() == after + LIMIT_BYTES);
+    shadow_must(os_lock_all(0) == EINVAL && os_memory_bytes() > 0);
+}
+
 _Noreturn static void be_child(struct machine *m, unsigned actor,
                                unsigned how)
 {
@@ -53,6 +103,8 @@ _Noreturn static void be_child(struct machine *m, unsigned actor,
     for (unsigned i = 0; i < MACHINE_ACTORS; i++)
         if (i != actor)
             m->heap[i] = NULL;
+    if (how & 32)
+        be_limited(m, actor, how);
     if (how & 8)
         be_patient(m, actor);
     machine_operate(m, CHILD_OPERATIONS);

@@ -126,8 +126,11 @@ static void drive_start(struct feed *feed)
     bool fine = options_parse(&options, copy, &bad);
     run_fresh(&f);
     must_be_fine(&f);
-    const char *told = strstr(f.answer, "merlon: ");
-    if ((told == NULL) != fine || (told && strstr(told + 1, "merlon: ")))
+    bool told = strncmp(f.answer, "merlon: ", 8) == 0;
+    /* The line has their text in it, which may look like another. */
+    if (told == fine || (f.length == 0) != fine
+        || (!strstr(f.options, "merlon") && told
+            && strstr(f.answer + 1, "merlon: ")))
         shadow_fail("%s said: %s", f.options, f.answer);
 }
 

@@ -19,6 +19,10 @@
  *
  *   pooled the slab stands in the pool of its class (pool.h)
  *
+ * In strict mode there is no chain. The bits of head and count are one number
+ * instead: it counts the beginnings and ends of intakes, and is odd while one
+ * goes on. So a sender can tell whether his message was taken in.
+ *
  * noted and pooled outlive the slab's lives: an inbox or the pool may still
  * hold the record. The granules of no slab belong to MAIL_ARENA, so that nobody
  * can claim them.
@@ -51,6 +55,8 @@ enum {
 #define MAIL_OWNER_MASK (~UINT64_C(0) << MAIL_OWNER_SHIFT)
 #define MAIL_CHAIN_MASK                                                      \
     ((~UINT64_C(0) << MAIL_COUNT_SHIFT) & ~MAIL_OWNER_MASK)
+
+#define MAIL_INTAKES (STRICT_REMOTE ? MAIL_CHAIN_MASK : 0)
 
 static inline uint64_t mail_load(const struct record *slab)
 {
@@ -156,7 +162,8 @@ static inline void mail_open(struct record *slab, uint32_t owner)
     uint64_t mail = mail_load(slab);
 
     /* Only the two bits can change under us. */
-    while (!mail_swap(slab, &mail, (mail & (MAIL_NOTED | MAIL_POOLED))
+    while (!mail_swap(slab, &mail, (mail & (MAIL_NOTED | MAIL_POOLED
+                                            | MAIL_INTAKES))
                       | (uint64_t)owner << MAIL_OWNER_SHIFT))
         ;
 }
@@ -246,11 +253,47 @@ static inline enum mail_result mail_note(struct record *slab, bool loose,
     return mail_owner(*sent) ? MAIL_NOTIFY : MAIL_SENT;
 }
 
-/* Take the post out; returns the word as it was. The owner only. */
+/* The word with the next odd number of intakes, or the next even one. The child
+   of a fork may find an intake that nobody will end. */
+static inline uint64_t mail_count_intake(uint64_t mail, bool begins)
+{
+    uint64_t number = (mail & MAIL_INTAKES) >> MAIL_COUNT_SHIFT;
+
+    number = begins ? (number + 1) | 1 : (number + 1) & ~UINT64_C(1);
+    return (mail & ~MAIL_INTAKES)
+        | (number << MAIL_COUNT_SHIFT & MAIL_INTAKES);
+}
+
+static inline bool mail_is_taken_in(uint64_t mail)
+{
+    return (mail & MAIL_INTAKES) >> MAIL_COUNT_SHIFT & 1;
+}
+
+/* Take the post out; returns the word as it was. The owner only, who says
+   mail_taken when he is done. */
 static inline uint64_t mail_take(struct record *slab)
 {
-    return __atomic_fetch_and(&slab->mail, ~(MAIL_CHAIN_MASK | MAIL_LOOSE),
-                              __ATOMIC_SEQ_CST);
+    if (!STRICT_REMOTE)
+        return __atomic_fetch_and(&slab->mail,
+                                  ~(MAIL_CHAIN_MASK | MAIL_LOOSE),
+                                  __ATOMIC_SEQ_CST);
+    uint64_t mail = mail_load(slab);
+    while (!mail_swap(slab, &mail, mail_count_intake(mail, true)
+                      & ~MAIL_LOOSE))
+        ;
+    /* Who sees a state bit that is cleared from now on, and takes a fence, sees
+       that the intake has begun. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    return mail;
+}
+
+static inline void mail_taken(struct record *slab)
+{
+    uint64_t mail = mail_load(slab);
+
+    while (STRICT_REMOTE
+           && !mail_swap(slab, &mail, mail_count_intake(mail, false)))
+        ;
 }
 
 /* The slab is out of the inbox: from now on it may be noted again. */

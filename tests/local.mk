@@ -90,6 +90,7 @@ check_modules = \
 	tests/check_span \
 	tests/check_stack \
 	tests/check_threads \
+	tests/check_window \
 	tests/properties/properties \
 	tests/stress/stopped \
 	tests/stress/stress

@@ -2,10 +2,14 @@
 /*
  * few.c - slabs with few slots: a word has a bit for each.
  *
- * The batch is one word for each share, one for the slots that were never
+ * There is one word for each share, one for the slots that were never
  * handed out (virgins; where slots are large), one for those that have
  * settled, and one for those that were free when pages were last given back.
  * The slots that wait are in the record (`freed`).
+ *
+ * These words begin the slab's batch, or, where it has several granules, stand
+ * in the second one's record, whose owner's line nobody needs: its page is
+ * touched anyway, and a page of the batch would be for one such slab alone.
  */
 #include "gather.h"
 
@@ -15,15 +19,25 @@
 
 enum { VIRGINS = SHARE_COUNT, SETTLED, PURGED, FEW_WORDS };
 
+_Static_assert((int)FEW_WORDS == (int)RECORD_FEW_WORDS,
+               "a record has room for them");
+
+static uint64_t *few_words(const struct record *slab)
+{
+    if (slab->slot_bytes <= CLASS_SINGLE_BYTES)
+        return slab_batch_words(slab);
+    return record_few_words((struct record *)(slab + 1));
+}
+
 uint64_t shares_virgins(const struct record *slab)
 {
-    return slab_batch_words(slab)[VIRGINS];
+    return few_words(slab)[VIRGINS];
 }
 
 /* Slots that were freed, and are not in the stock. */
 static uint64_t few_in(struct record *slab)
 {
-    const uint64_t *batch = slab_batch_words(slab);
+    const uint64_t *batch = few_words(slab);
     uint64_t in = record_shares(slab)->freed;
 
     for (unsigned share = 0; share < SHARE_COUNT; share++)
@@ -34,7 +48,7 @@ static uint64_t few_in(struct record *slab)
 /* Slots that are live, or in the stock. */
 static uint64_t few_out(struct record *slab)
 {
-    const uint64_t *batch = slab_batch_words(slab);
+    const uint64_t *batch = few_words(slab);
     uint64_t in = few_in(slab);
 
     if (shares_large(slab))
@@ -44,7 +58,7 @@ static uint64_t few_out(struct record *slab)
 
 struct found few_gather(struct record *slab, unsigned share, bool all)
 {
-    uint64_t *batch = slab_batch_words(slab);
+    uint64_t *batch = few_words(slab);
     uint64_t freed = record_shares(slab)->freed;
     struct found found = { 0, 0 };
     uint64_t bits = gather_word(freed, few_out(slab), &batch[SETTLED], all,
@@ -60,7 +74,7 @@ uint32_t few_take(struct record *slab, unsigned share, struct hand *hand,
                   const struct die_call *call)
 {
     const uint64_t *pending = slab_pending_words(slab);
-    uint64_t *batch = slab_batch_words(slab);
+    uint64_t *batch = few_words(slab);
     size_t stride = slab->slot_bytes >> UNIT_SHIFT;
     struct dealer dealer = dealer_of(hand);
     uint64_t bits = batch[share];
@@ -109,7 +123,7 @@ static void verify(struct record *slab, uint64_t bits, struct die_call call)
 
 bool few_purge(struct record *slab, struct die_call call)
 {
-    uint64_t *purged = &slab_batch_words(slab)[PURGED];
+    uint64_t *purged = &few_words(slab)[PURGED];
     uint64_t idle = few_in(slab), more = idle & ~*purged;
     bool any = false;
 
@@ -131,23 +145,26 @@ bool few_purge(struct record *slab, struct die_call call)
 
 void few_settle(struct record *slab)
 {
-    slab_batch_words(slab)[SETTLED] |= few_out(slab);
+    few_words(slab)[SETTLED] |= few_out(slab);
 }
 
 void few_open(struct record *slab)
 {
+    /* The record may have had another life. */
+    if (slab->slot_bytes > CLASS_SINGLE_BYTES)
+        few_clear(slab);
     if (shares_large(slab))
-        slab_batch_words(slab)[VIRGINS] = bits_run(0, slab->slots);
+        few_words(slab)[VIRGINS] = bits_run(0, slab->slots);
 }
 
 void few_clear(struct record *slab)
 {
-    __builtin_memset(slab_batch_words(slab), 0, FEW_WORDS * sizeof(uint64_t));
+    __builtin_memset(few_words(slab), 0, FEW_WORDS * sizeof(uint64_t));
 }
 
 uint32_t few_draw_virgin(struct record *slab, uint32_t random)
 {
-    uint64_t *bits = &slab_batch_words(slab)[VIRGINS];
+    uint64_t *bits = &few_words(slab)[VIRGINS];
     uint64_t left = *bits;
 
     for (uint32_t skip = stream_below(random, bits_count(left)); skip > 0;

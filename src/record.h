@@ -42,6 +42,8 @@ struct shares {
     uint64_t freed;              /* few slots: those freed since then */
 };
 
+enum { RECORD_FEW_WORDS = SHARE_COUNT + 3 };
+
 struct record {
     /* Line one: read by all. */
     struct heap *owner;     /* who frees here without a message, or NULL */
@@ -86,6 +88,9 @@ struct record {
                 bool span_closed; /* freed: its range is one mapping */
             };
         };
+        /* Of a slab's second granule: few.c. What follows them stays as it
+           is: it may be in a pool since an earlier life. */
+        uint64_t few[SLOT_MAP ? RECORD_FEW_WORDS : 0];
     };
 } __attribute__((aligned(2 * CACHE_LINE_BYTES)));
 
@@ -105,6 +110,13 @@ static ALWAYS_INLINE bool record_is_of(const struct record *record,
 static ALWAYS_INLINE unsigned record_class(const struct record *record)
 {
     return record->tenant - 1U;
+}
+
+static inline uint64_t *record_few_words(struct record *record)
+{
+    uint64_t *few = record->few;
+
+    return few;
 }
 
 static ALWAYS_INLINE struct shares *record_shares(struct record *record)

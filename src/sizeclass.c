@@ -46,7 +46,7 @@ _Static_assert(CLASS_DOUBLINGS == 11, "a row of inverses for each doubling");
 unsigned class_slab_granules(unsigned class)
 {
     size_t slot_bytes = class_slot_bytes(class);
-    size_t slots = RANDOM_ORDER ? CLASS_SLOTS_WANTED : 8;
+    size_t slots = RANDOM_ORDER ? CLASS_SLOTS_WANTED : CLASS_SLOTS_LEAST;
     size_t granules = bits_round_up_power(slots * slot_bytes) >> GRANULE_SHIFT;
 
     return granules == 0 ? 1 : (unsigned)size_min(granules, SLAB_GRANULES_MAX);

@@ -33,6 +33,10 @@ enum {
     /* With a random order a slab has at least this many slots, if it can: half
        of them rest while the others serve, at least 16 (shares.h). */
     CLASS_SLOTS_WANTED = 34, /* 32, and what the guard takes */
+    CLASS_SLOTS_LEAST = 8,
+    /* Slots up to here have slabs of one granule: sizeclass.c. */
+    CLASS_SINGLE_BYTES = GRANULE_BYTES
+        / (RANDOM_ORDER ? CLASS_SLOTS_WANTED : CLASS_SLOTS_LEAST),
     /* Slots from here on are few: one bit for each fits into a word. */
     CLASS_FEW_BYTES = GRANULE_BYTES / 64,
     CLASS_FEW_SLOTS_MAX = 64,

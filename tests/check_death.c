@@ -360,16 +360,22 @@ START_TEST(remote_double_free)
 {
     char name[128];
     bool open = remote_crimes[_i].commit == free_in_the_window;
+    bool owner_is_second = open
+        || remote_crimes[_i].commit == free_there_then_here;
+
     for (int i = 0; i < 2 * CRIME_SIZES; i++) {
         struct plot plot = {crime_bytes[i / 2], i % 2 == 0};
         snprintf(name, sizeof name, "%s, %s", remote_crimes[_i].name,
                  plot.settle ? "at the latest when taken in" : "at the call");
-        bool at_call = STRICT_REMOTE;
+        /* The owner, who frees without a look at the messages, sees by the
+           canary that another was faster; without one his refill does. */
+        bool at_call = STRICT_REMOTE && (CANARY || !owner_is_second);
         crime_judge(&(struct crime){
             .name = name, .bytes = plot.bytes,
             .commit = remote_crimes[_i].commit, .arg = &plot,
             .kinds = freed_twice,
-            .caught = at_call || (EXACT_STATE && plot.settle && !open)});
+            .caught = at_call || (EXACT_STATE && plot.settle
+                                  && (!open || STRICT_REMOTE))});
     }
 }
 END_TEST

@@ -251,9 +251,9 @@ static bool release_idle(struct heap *heap, uint64_t now, bool all)
 }
 
 /*
- * Classes that were hardly used since the last tick, and those of the largest
- * slots, do not keep the pages of slots that were freed; `all`: no class does.
- * What rests of another class in use stays: it comes back soon.
+ * Classes that were hardly used since the last tick do not keep the pages of
+ * slots that were freed; `all`: no class does. What rests of a class in use
+ * stays: it comes back soon.
  */
 static bool purge_cold(struct heap *heap, bool all)
 {
@@ -262,8 +262,7 @@ static bool purge_cold(struct heap *heap, bool all)
 
     for (unsigned class = 0; SCRUB && class < CLASS_COUNT; class++) {
         struct bin *bin = heap_bin(heap, class);
-        bool cold = bin->taken - *bin->taken_before < COLD_SLOTS
-            || class_slot_bytes(class) >= SCRUB_IDLE_BYTES;
+        bool cold = bin->taken - *bin->taken_before < COLD_SLOTS;
         /* Without a need no page is touched. */
         if (bin->taken == *bin->taken_before && bin->slabs == 0)
             continue;

@@ -27,7 +27,7 @@ enum {
     SCRUB_CHECK_BYTES = 80,  /* the same for the check */
     SCRUB_LINE_BYTES = 64,
     SCRUB_COLD_BYTES = 8 << 10, /* by giving pages back, in a cold class */
-    SCRUB_IDLE_BYTES = 64 << 10, /* no class so large keeps idle pages */
+    SCRUB_PURGE_BYTES = 128 << 10, /* the same in any class */
     SCRUB_CLEAR_BYTES = 16 << 10, /* calloc looks first */
     SCRUB_PIECE_BYTES = 4096,
     SCRUB_WORD_BYTES = 8,
@@ -40,10 +40,10 @@ static ALWAYS_INLINE void scrub_store(uintptr_t at, unsigned pairs)
 }
 
 /*
- * In a class that is used a lot the next owner comes soon: zeros are written,
- * and no call is made. If the class is `cold`, and few of it are used, what
- * rests would be most of the program's memory: its pages go back. Under
- * mlockall the kernel refuses; then zeros must be written.
+ * What rests is resident, and is to be little: the pages of large slots go
+ * back, and so do those of smaller ones, if the class is `cold`: few of it are
+ * used. Else zeros are written, as they must be under mlockall, where the
+ * kernel refuses.
  */
 static inline void scrub_large(uintptr_t slot, size_t usable, bool cold)
 {
@@ -51,7 +51,8 @@ static inline void scrub_large(uintptr_t slot, size_t usable, bool cold)
 
     if (!SCRUB)
         return;
-    if (cold && usable >= SCRUB_COLD_BYTES) {
+    if (usable >= SCRUB_PURGE_BYTES - CANARY_BYTES
+        || (cold && usable >= SCRUB_COLD_BYTES)) {
         uintptr_t from = align_up(slot, os_page_bytes());
         uintptr_t to = align_down(end, os_page_bytes());
         if (from < to && os_purge((void *)from, to - from)) {

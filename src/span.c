@@ -13,6 +13,7 @@
 #include "guard.h"
 #include "os.h"
 #include "ring.h"
+#include "space.h"
 
 size_t span_live_bytes, span_born_count, span_freed_count;
 
@@ -247,8 +248,21 @@ static bool end_quarantine(void)
 static bool wants_huge_pages(size_t bytes)
 {
     /* Relaxed: a preference. */
-    return GUARD_PAGES && bytes >= HUGE_BYTES
+    return GUARD_PAGES && bytes >= HUGE_BYTES && sizeof(size_t) == 8
         && __atomic_load_n(&huge_freed, __ATOMIC_RELAXED) >= HUGE_FREED_MIN;
+}
+
+/* Where huge pages begin, if the object still ends before `end`; those that lie
+   in it are asked for. */
+static uintptr_t huge_place(uintptr_t user, size_t bytes, uintptr_t end)
+{
+    uintptr_t from = align_up(user, HUGE_PAGE_BYTES);
+
+    if (from + bytes <= end)
+        user = from;
+    os_huge_pages((void *)from,
+                  align_down(user + bytes, HUGE_PAGE_BYTES) - from);
+    return user;
 }
 
 static void count_huge(const struct record *span)
@@ -264,8 +278,6 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
     size_t page = os_page_bytes();
     bool huge = wants_huge_pages(bytes);
     uint64_t random = RANDOM_STREAM ? stream_draw(stream) : 0;
-    if (huge)
-        alignment = size_max(alignment, HUGE_PAGE_BYTES);
     size_t front = align_up(guard_span_pages(random) * page, alignment);
     size_t usable = align_up(bytes, page);
     size_t total = front + usable + (GUARD_PAGES ? page : 0);
@@ -282,6 +294,8 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
     }
     if (alignment > GRANULE_BYTES)
         total += alignment; /* runs are aligned to at most their size */
+    if (huge && space_limit_bytes() == SIZE_MAX)
+        total += HUGE_PAGE_BYTES;
     granules = (total + GRANULE_BYTES - 1) >> GRANULE_SHIFT;
     struct record *first = arena_take_span(granules, random, &taken, zeroed);
     if (!first && end_quarantine())
@@ -291,13 +305,14 @@ void *span_allocate(size_t bytes, size_t alignment, struct stream *stream,
     size_t index = record_index(first);
     uintptr_t user = align_up(first->base + guard_span_pages(random) * page,
                               alignment);
+    if (huge)
+        user = huge_place(user, usable, first->base
+                              + (taken << GRANULE_SHIFT) - page);
     struct record *span = arena_record(user);
     span->arena = first->arena;
     span->base = user;
     span->span_index = index;
     span->span_granules = taken;
-    if (huge)
-        os_huge_pages((void *)user, align_down(usable, HUGE_PAGE_BYTES));
     return publish(span, usable);
 }
 

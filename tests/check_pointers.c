@@ -13,10 +13,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "die.h"
 #include "face.h"
 #include "merlon/merlon.h"
 #include "policy.h"
+#include "slab.h"
+#include "span.h"
 #include "support/crime.h"
 
 static const char freed_twice[] = "double free|invalid pointer";
@@ -294,6 +297,20 @@ static unsigned long reports(void)
     return sum;
 }
 
+/* Does something that lives begin here, the C library's own blocks included? A
+   mapping may well begin where the first slot of a slab does. */
+static bool is_start(uintptr_t address)
+{
+    struct record *record = arena_record(address);
+
+    if (record == NULL || record->kind == RECORD_NONE)
+        return false;
+    if (record->kind != RECORD_SLAB)
+        return span_of(record, address) != NULL;
+    return exact_is_live(slab_state_words(record->slab),
+                         address - record->slab->base);
+}
+
 /* Each call, one after the other, in a process that goes on: as many reports,
    and what lives is whole. */
 static void hand_over_mappings(const void *arg)
@@ -321,7 +338,8 @@ static void hand_over_mappings(const void *arg)
     fclose(maps);
     die_configure(true, open("/dev/null", O_WRONLY));
     for (size_t i = 0; i < count; i++)
-        for (int call = 0; call < CALL_HERE_COUNT; call++) {
+        for (int call = 0; call < CALL_HERE_COUNT && !is_start(address[i]);
+             call++) {
             unsigned long before = reports();
             call_with(call, (void *)address[i], 64);
             if (reports() == before + 1)

@@ -12,7 +12,6 @@ enum {
     SCRUB_WHOLE_BYTES = 256,
     SCRUB_LINE_BYTES = 0,
     SCRUB_SHORT_BYTES = 128,
-    SCRUB_IDLE_BYTES = 0,
 };
 
 static ALWAYS_INLINE bool scrub_short(uintptr_t slot, size_t slot_bytes)

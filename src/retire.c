@@ -98,8 +98,8 @@ static struct record *search(unsigned class)
 
     /* The first arena comes twice: from the cursor on, and up to it. */
     for (unsigned i = 0; i <= count; i++) {
-        unsigned at = ((unsigned)(begin >> 32) + i) % count;
-        struct arena *arena = arena_at(at);
+        uint64_t at = ((begin >> 32) + i) % count;
+        struct arena *arena = arena_at((unsigned)at);
         size_t end = __atomic_load_n(&arena->slabs.window, __ATOMIC_ACQUIRE);
         if (i == count)
             end = size_min(end, from);
@@ -107,7 +107,7 @@ static struct record *search(unsigned class)
             if (!take_retired(&arena->records[index], class))
                 continue;
             __atomic_fetch_sub(&for_good[class], 1, __ATOMIC_RELAXED);
-            __atomic_store_n(&cursor[class], (uint64_t)at << 32 | index,
+            __atomic_store_n(&cursor[class], at << 32 | index,
                              __ATOMIC_RELAXED);
             return &arena->records[index];
         }

@@ -175,19 +175,6 @@ struct record *arena_take_slab(unsigned class, uint64_t random)
     }
 }
 
-/* In a random order the next slab is seldom where the last one was: what waits
-   with its pages is no more than what is in use. */
-static bool keeps_pages(const struct granules *g, unsigned granules)
-{
-    /* Relaxed: a budget. */
-    size_t dirty = __atomic_load_n(&g->dirty, __ATOMIC_RELAXED);
-    size_t taken = __atomic_load_n(&g->taken, __ATOMIC_RELAXED);
-
-    return !RANDOM_ORDER
-        || dirty + granules
-               <= size_max(SLABS_DIRTY_BYTES_MAX >> GRANULE_SHIFT, taken);
-}
-
 void arena_give_slab(struct record *record, unsigned granules,
                      retire_check *check)
 {
@@ -197,7 +184,9 @@ void arena_give_slab(struct record *record, unsigned granules,
         retire_give(record, check);
         return;
     }
-    bool purged = !keeps_pages(slabs, granules)
+    /* In a random order the next slab is seldom where the last one was. */
+    bool purged = RANDOM_ORDER
+        && !granules_may_wait(slabs, granules, SLABS_DIRTY_BYTES_MAX)
         && os_purge((void *)record->base, (size_t)granules << GRANULE_SHIFT);
     granules_give(slabs, record_index(record), granules, !purged);
 }
@@ -263,13 +252,12 @@ static bool purge_runs(uintptr_t base, uint64_t mask)
     bool success = true;
 
     while (mask != 0) {
-        unsigned first = bits_lowest(mask);
-        uint64_t rest = ~(mask >> first);
-        unsigned length = rest == 0 ? 64 - first : bits_lowest(rest);
+        unsigned first, length;
+        uint64_t run = bits_lowest_run(mask, &first, &length);
         if (!os_purge((void *)(base + ((uintptr_t)first << GRANULE_SHIFT)),
                       (size_t)length << GRANULE_SHIFT))
             success = false;
-        mask &= ~bits_run(first, length);
+        mask &= ~run;
     }
     return success;
 }

@@ -43,6 +43,17 @@ static ALWAYS_INLINE uint64_t bits_run(unsigned first, unsigned count)
     return (~UINT64_C(0) >> (64U - count)) << first;
 }
 
+/* The lowest run of ones in a word that is not zero: its mask. */
+static inline uint64_t bits_lowest_run(uint64_t word, unsigned *first,
+                                       unsigned *count)
+{
+    *first = bits_lowest(word);
+    uint64_t rest = ~(word >> *first);
+
+    *count = rest == 0 ? 64 - *first : bits_lowest(rest);
+    return bits_run(*first, *count);
+}
+
 /* The smallest power of two >= value; 1 <= value <= SIZE_MAX/2 + 1. */
 static ALWAYS_INLINE size_t bits_round_up_power(size_t value)
 {

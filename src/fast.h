@@ -124,6 +124,15 @@ static ALWAYS_INLINE void *fast_calloc(size_t count, size_t size)
     return face_calloc_slow(bytes, __builtin_return_address(0));
 }
 
+/* Does a live object with a whole canary begin here, in a slab of this record's
+   granule? */
+static ALWAYS_INLINE bool fast_is_sound(const struct record *record,
+                                        uintptr_t at)
+{
+    return exact_is_live(MAP->state, at - MAP->base)
+        && canary_is_whole(&record->slab->key, at, record->slot_bytes);
+}
+
 /* Most objects have room enough: down to half of it they stay. */
 static ALWAYS_INLINE void *fast_realloc(void *p, size_t bytes)
 {
@@ -132,13 +141,11 @@ static ALWAYS_INLINE void *fast_realloc(void *p, size_t bytes)
 
     if (likely(map_has(granule)
                && map_record(granule)->kind == RECORD_SLAB)) {
-        size_t slot_bytes = map_record(granule)->slot_bytes;
-        size_t usable = slot_bytes - CANARY_BYTES;
+        const struct record *record = map_record(granule);
+        size_t usable = record->slot_bytes - CANARY_BYTES;
         /* And so it is not zero. */
         if (bytes <= usable && bytes >= usable / 2
-            && exact_is_live(MAP->state, at - MAP->base)
-            && canary_is_whole(&map_record(granule)->slab->key, at,
-                               slot_bytes))
+            && fast_is_sound(record, at))
             return p;
     }
     return face_realloc(p, bytes, __builtin_return_address(0));
@@ -152,11 +159,9 @@ static ALWAYS_INLINE size_t fast_usable_size(void *p)
 
     if (likely(map_has(granule)
                && map_record(granule)->kind == RECORD_SLAB)) {
-        size_t slot_bytes = map_record(granule)->slot_bytes;
-        if (likely(exact_is_live(MAP->state, at - MAP->base)
-                   && canary_is_whole(&map_record(granule)->slab->key, at,
-                                      slot_bytes)))
-            return slot_bytes - CANARY_BYTES;
+        const struct record *record = map_record(granule);
+        if (likely(fast_is_sound(record, at)))
+            return record->slot_bytes - CANARY_BYTES;
     }
     return face_usable_size(p, __builtin_return_address(0));
 }

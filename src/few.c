@@ -132,10 +132,8 @@ bool few_purge(struct record *slab, struct die_call call)
     verify(slab, more, call);
     *purged = idle;
     while (idle != 0) {
-        unsigned first = bits_lowest(idle);
-        uint64_t rest = ~(idle >> first);
-        unsigned count = rest == 0 ? WORD_UNITS - first : bits_lowest(rest);
-        uint64_t run = bits_run(first, count);
+        unsigned first, count;
+        uint64_t run = bits_lowest_run(idle, &first, &count);
         if ((run & more) != 0)
             any |= purge_run(slab, first, count);
         idle &= ~run;

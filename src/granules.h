@@ -41,6 +41,17 @@ struct granules {
 
 #define GRANULES_NONE SIZE_MAX
 
+/* May `count` more be free with their pages in them? With them it is no more
+   than what is taken, or than `least_bytes`. Relaxed: a budget. */
+static inline bool granules_may_wait(const struct granules *g, size_t count,
+                                     size_t least_bytes)
+{
+    size_t dirty = __atomic_load_n(&g->dirty, __ATOMIC_RELAXED);
+    size_t taken = __atomic_load_n(&g->taken, __ATOMIC_RELAXED);
+
+    return dirty + count <= size_max(least_bytes >> GRANULE_SHIFT, taken);
+}
+
 /*
  * Take `count` granules: a power of two up to 64 at a multiple of itself, or a
  * multiple of 64. With RANDOM_ORDER at a random place drawn from `random`

@@ -208,19 +208,6 @@ static ALWAYS_INLINE void stock_prefetch(const struct stock *stock,
     __builtin_prefetch((void *)(end - SCRUB_LINE_BYTES), 1);
 }
 
-/*
- * On a page that nobody has touched, a look at the slot and then the program's
- * write would be two faults, one for the page of zeros and one for a page of
- * its own. An empty write comes first. It changes nothing that was there.
- */
-static ALWAYS_INLINE void stock_touch(uintptr_t slot, size_t slot_bytes)
-{
-    uint8_t *last = (uint8_t *)slot + slot_bytes - 1;
-
-    __atomic_fetch_or((uint8_t *)slot, 0, __ATOMIC_RELAXED);
-    __atomic_fetch_or(last, 0, __ATOMIC_RELAXED);
-}
-
 static ALWAYS_INLINE void *list_take(struct heap *heap, size_t class)
 {
     struct record *slab = heap_source(heap, class);
@@ -258,8 +245,10 @@ static ALWAYS_INLINE void *heap_take(struct heap *heap, size_t class,
     if (*large && short_only)
         return NULL;
     if (*large && WRITE_CHECK) {
-        if (stock->untouched)
-            stock_touch(slot, slot_bytes);
+        if (stock->untouched) {
+            scrub_touch(slot);
+            scrub_touch(slot + slot_bytes - 1);
+        }
         dirt = scrub_long_sum(slot, slot_bytes - CANARY_BYTES,
                               heap_line_draw(heap));
     }

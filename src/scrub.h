@@ -127,6 +127,16 @@ static ALWAYS_INLINE scrub_unit scrub_line(uintptr_t at)
     return pair[0] | pair[1] | pair[2] | pair[3];
 }
 
+/*
+ * On a page that nobody has touched, a look and then the first write would be
+ * two faults, one for the page of zeros and one for a page of one's own. An
+ * empty write comes first. It changes nothing that was there.
+ */
+static ALWAYS_INLINE void scrub_touch(uintptr_t at)
+{
+    __atomic_fetch_or((uint8_t *)at, 0, __ATOMIC_RELAXED);
+}
+
 /* Any multiple of 8 bytes. */
 static inline bool scrub_range_is_zero(uintptr_t slot, size_t bytes)
 {

@@ -195,11 +195,7 @@ static uint32_t stretch(const struct record *slab, uint32_t room, bool grows)
     return (uint32_t)size_min(size_min(count, left), room);
 }
 
-/*
- * Small fresh slots are verified before they are written: on an untouched page
- * that would be two faults, one for the page of zeros and one for a page of our
- * own. An empty write comes first. It changes nothing that was there.
- */
+/* Small fresh slots are verified before they are written. */
 static void touch(const struct record *slab, uint32_t from, uint32_t count)
 {
     uintptr_t page = os_page_bytes();
@@ -207,7 +203,7 @@ static void touch(const struct record *slab, uint32_t from, uint32_t count)
     uintptr_t end = at + (uintptr_t)count * slab->slot_bytes;
 
     for (; at < end; at = align_down(at, page) + page)
-        __atomic_fetch_or((uint8_t *)at, 0, __ATOMIC_RELAXED);
+        scrub_touch(at);
 }
 
 /* The canary of a fresh small slot. What the slab had before was zeroed, so a

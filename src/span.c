@@ -121,13 +121,8 @@ static void release(struct record *span)
  */
 static void release_warm(struct record *span)
 {
-    const struct granules *spans = &arena_at(span->arena)->spans;
-    /* Relaxed: a budget. */
-    size_t dirty = __atomic_load_n(&spans->dirty, __ATOMIC_RELAXED);
-    size_t taken = __atomic_load_n(&spans->taken, __ATOMIC_RELAXED);
-    size_t most = size_max(DIRTY_BYTES_MAX >> GRANULE_SHIFT, taken);
-
-    if (dirty + span->span_granules <= most)
+    if (granules_may_wait(&arena_at(span->arena)->spans, span->span_granules,
+                          DIRTY_BYTES_MAX))
         release_range(span, true);
     else
         release(span);

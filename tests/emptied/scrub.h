@@ -64,4 +64,9 @@ static ALWAYS_INLINE bool scrub_is_whole(uintptr_t slot, size_t slot_bytes,
     return true;
 }
 
+static ALWAYS_INLINE void scrub_touch(uintptr_t at)
+{
+    (void)at;
+}
+
 #endif

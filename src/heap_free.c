@@ -270,6 +270,13 @@ static void leave_slot(struct heap *heap, const struct record *slab,
     canary_mark(p, slab->slot_bytes, heap_thread(heap));
 }
 
+/* It was free, and stays: its next owner's canary is to be whole. */
+static void unmark_slot(struct heap *heap, const struct record *slab,
+                        uintptr_t p)
+{
+    canary_mark(p, slab->slot_bytes, heap_thread(heap));
+}
+
 /*
  * The slot's state is clear although its bit was just set: has the owner taken
  * the message in, or freed the slot himself? In a sound program the state is
@@ -295,6 +302,13 @@ static NOINLINE bool is_freed_by_owner(struct record *slab, size_t unit)
     return false;
 }
 
+/* Nobody has taken the bit in: it is ours again. */
+static bool take_back(uint64_t *pending, size_t unit)
+{
+    return (__atomic_fetch_and(pending, ~exact_bit(unit), __ATOMIC_SEQ_CST)
+            & exact_bit(unit)) != 0;
+}
+
 /* Strict mode: the message is a bit, and it is sent at once. */
 static void free_remote_strict(struct heap *heap, struct record *slab,
                                uintptr_t p, struct die_call call)
@@ -309,6 +323,7 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     /* Once more, as late as can be: scrubbing may have taken a while. */
     if (unlikely(!exact_is_live(slab_state_words(slab), p - slab->base))) {
         heap_report(slab, p, call);
+        unmark_slot(heap, slab, p);
         return;
     }
     /* Release: whoever takes the bit in sees the slot scrubbed. */
@@ -323,8 +338,11 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     uint64_t word = __atomic_load_n(state, __ATOMIC_SEQ_CST);
     if (unlikely(!exact_says_live(word, unit))
         && is_freed_by_owner(slab, unit)) {
-        __atomic_fetch_and(pending, ~exact_bit(unit), __ATOMIC_SEQ_CST);
-        heap_report_twice(slab, p, call);
+        /* If it was taken in meanwhile, the owner tells it. */
+        if (take_back(pending, unit)) {
+            heap_report_twice(slab, p, call);
+            unmark_slot(heap, slab, p);
+        }
         return;
     }
     while ((result = mail_note(slab, heap->id == 0, &sent)) == MAIL_NOBODY) {
@@ -337,9 +355,7 @@ static void free_remote_strict(struct heap *heap, struct record *slab,
     if (result == MAIL_NOTIFY)
         notify(heap, slab, sent, call);
     /* The owner may have taken the bit in, and given the empty slab back. */
-    else if (result == MAIL_GONE
-             && __atomic_fetch_and(pending, ~exact_bit(unit),
-                                   __ATOMIC_SEQ_CST) & exact_bit(unit))
+    else if (result == MAIL_GONE && take_back(pending, unit))
         heap_report_twice(slab, p, call);
 }
 
